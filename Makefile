@@ -1,0 +1,38 @@
+# Everything a fresh machine needs is Python 3.11 or later, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint benchmark clean
+
+help:  ## list what make can do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+# Rebuilt only when the dependencies change; a second run starts at once.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("fewscan needs Python 3.11 or later; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+setup: $(READY)  ## make the environment in .venv
+
+demo: $(READY)  ## the main job on a virtual cohort, end to end, in minutes
+	$(BIN)/fewscan demo --out fewscan-demo
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+
+test: lint  ## style, types and every test
+	$(BIN)/pytest
+
+benchmark: $(READY)  ## the speed ratios of benchmarks/, printed and written to benchmarks/results
+	$(BIN)/python benchmarks/speed.py
+
+clean:  ## remove the environment and what the tools cached
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis fewscan-demo

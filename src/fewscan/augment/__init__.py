@@ -1,0 +1,1 @@
+"""Augmentation: batched spatial and intensity transforms on the training device, and invertible views."""

@@ -1,0 +1,130 @@
+"""The plan: what preparation and training derive from the data, as readable YAML that a person may edit."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fewscan.settings import Settings
+
+
+class LabelClass(Settings):
+    """One class that the network tells apart.
+
+    Attributes
+    ----------
+    name : str
+        For tables and pictures.
+    values : tuple of int
+        The label values in the files that belong to this class (several are joined).
+    output : int
+        The value written into predictions.
+    """
+
+    name: str
+    values: tuple[int, ...]
+    output: int
+
+
+class Preparation(Settings):
+    """How a scan becomes an array; part of the key of every prepared array.
+
+    Attributes
+    ----------
+    spacing_mm : tuple of float or None
+        Resample to this spacing; None keeps each scan's own.
+    crop : "nonzero" or "none"
+        Crop to the bounding box of the voxels that are non-zero in any channel (paper 2).
+    clip_percentiles : pair of float or None
+        Clip each channel at these percentiles of the cropped box (paper 2: upper 99.9).
+    normalisation : "zscore", "minmax" or "none"
+        Zero mean and unit variance (paper 2), or [0, 1] (paper 1, ACDC).
+    over : "nonzero" or "all"
+        Which voxels give mean and variance; CT uses all.
+    """
+
+    spacing_mm: tuple[float, ...] | None = None
+    crop: Literal["nonzero", "none"] = "nonzero"
+    clip_percentiles: tuple[float, float] | None = (0.0, 99.9)
+    normalisation: Literal["zscore", "minmax", "none"] = "zscore"
+    over: Literal["nonzero", "all"] = "nonzero"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.clip_percentiles is not None:
+            low, high = self.clip_percentiles
+            if not 0 <= low < high <= 100:
+                msg = f"clip_percentiles must be 0 <= low < high <= 100, got {self.clip_percentiles}"
+                raise ValueError(msg)
+        if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
+            msg = f"spacing_mm must be positive, got {self.spacing_mm}"
+            raise ValueError(msg)
+        return self
+
+
+class Plan(Settings):
+    """Everything training and prediction must know about the data.
+
+    Attributes
+    ----------
+    name : str
+        The data set's name.
+    dimensions : 2 or 3
+        Of the network and its patches.
+    image_dimensions : 2 or 3
+        Of the prepared arrays; 3 with ``dimensions`` 2 means slice-wise training.
+    slice_axis : int or None
+        The array axis that counts the slices when slice-wise; None otherwise.
+    channels : tuple of str
+        Names of the input channels.
+    classes : tuple of LabelClass
+        Index in this tuple is the class index of the network; the first is the background.
+    preparation : Preparation
+        How scans become arrays.
+    patch_size : tuple of int
+        Training patch and prediction window, one entry per network dimension.
+    case_count : int
+        Cases the fingerprint was taken from.
+    median_size : tuple of int
+        Of the prepared scans, in voxels.
+    median_spacing_mm : tuple of float
+        Of the original scans.
+    """
+
+    name: str
+    dimensions: Literal[2, 3]
+    image_dimensions: Literal[2, 3]
+    slice_axis: int | None = None
+    channels: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[LabelClass, ...] = Field(min_length=2)
+    preparation: Preparation = Preparation()
+    patch_size: tuple[int, ...]
+    case_count: int = 0
+    median_size: tuple[int, ...] = ()
+    median_spacing_mm: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.patch_size) != self.dimensions:
+            msg = f"patch_size needs {self.dimensions} entries, got {self.patch_size}"
+            raise ValueError(msg)
+        slice_wise = self.dimensions == 2 and self.image_dimensions == 3
+        if self.dimensions > self.image_dimensions:
+            msg = "3-D networks need 3-D images"
+            raise ValueError(msg)
+        if slice_wise != (self.slice_axis is not None):
+            msg = "slice_axis belongs to 2-D networks on 3-D images, and only to them"
+            raise ValueError(msg)
+        spacing = self.preparation.spacing_mm
+        if spacing is not None and len(spacing) != self.image_dimensions:
+            msg = f"preparation.spacing_mm needs {self.image_dimensions} entries, got {spacing}"
+            raise ValueError(msg)
+        values = [value for item in self.classes for value in item.values]
+        if len(values) != len(set(values)):
+            msg = f"a label value belongs to two classes: {values}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes, background included."""
+        return len(self.classes)

@@ -1,0 +1,1 @@
+"""Prediction: sliding window, test-time views, model files, and the way back to the scan's own grid."""

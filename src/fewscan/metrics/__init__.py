@@ -1,0 +1,1 @@
+"""Metrics of segmentation quality and the statistics to compare them."""

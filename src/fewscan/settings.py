@@ -1,0 +1,90 @@
+"""Strict settings: pydantic models whose unknown keys are errors that name the nearest valid key."""
+
+import difflib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fewscan.errors import UsageError
+
+
+class Settings(BaseModel):
+    """Base of every settings model: frozen, strict about keys, readable as YAML."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, data: Any, *, source: str) -> Self:
+        """Validate ``data``; a failure becomes one `UsageError` that lists every problem.
+
+        Parameters
+        ----------
+        data : mapping
+            What was read from YAML, JSON or ``--set``.
+        source : str
+            Where it came from, for the message ("plan.yaml", "--set").
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            lines = [_explain(cls, dict(item)) for item in error.errors()]
+            raise UsageError(f"{source}: " + "; ".join(lines)) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a YAML file."""
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"{path}: no such file") from None
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            raise UsageError(f"{path}: not readable as YAML: {error}") from None
+        return cls.parse(data or {}, source=str(path))
+
+    def write(self, path: Path) -> None:
+        """Write as YAML, atomically."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+        write_atomically(path, text.encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def nearest_key(key: str, valid: list[str]) -> str:
+    """Return a hint that names the valid key nearest to ``key``, or lists them when none is near."""
+    close = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"valid keys: {', '.join(sorted(valid))}"
+
+
+def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
+    location = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        valid = _fields_at(model, item["loc"][:-1])
+        return f"unknown key {location!r}: {nearest_key(str(item['loc'][-1]), valid)}"
+    return f"{location or 'value'}: {item['msg']} (got {item.get('input')!r})"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    for part in location:
+        info = model.model_fields.get(str(part))
+        nested = info.annotation if info else None
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            model = nested
+    return list(model.model_fields)
