@@ -1,6 +1,7 @@
 """Strict settings: pydantic models whose unknown keys are errors that name the nearest valid key."""
 
 import difflib
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -65,6 +66,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` as JSON, atomically."""
+    write_atomically(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
 
 
 def nearest_key(key: str, valid: list[str]) -> str:

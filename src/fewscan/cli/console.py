@@ -1,16 +1,11 @@
 """What every command prints with: results as text or JSON, and progress on a terminal or as plain lines."""
 
 import json
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from fewscan.progress import Progress, progress, say
 
-def say(line: str) -> None:
-    """Print one line of plain text at once."""
-    print(line, flush=True)
+__all__ = ["Progress", "emit", "progress", "say"]
 
 
 def emit(payload: dict[str, Any], *, as_json: bool, text: str) -> None:
@@ -19,67 +14,3 @@ def emit(payload: dict[str, Any], *, as_json: bool, text: str) -> None:
         print(json.dumps(payload, indent=2, default=str, allow_nan=False), flush=True)
     else:
         say(text)
-
-
-class Progress:
-    """Counts finished items; prints a bar on a terminal and a line every ten seconds elsewhere."""
-
-    line_every_s = 10.0
-
-    def __init__(self, description: str, total: int, *, quiet: bool = False) -> None:
-        self.description, self.total, self.quiet = description, total, quiet
-        self.done, self.note = 0, ""
-        self._started = self._printed = time.monotonic()
-        self._bar: Any = None
-
-    def advance(self, n: int = 1, *, note: str = "") -> None:
-        """Count ``n`` more items as done; ``note`` is shown beside the count."""
-        self.done += n
-        self.note = note or self.note
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, note=self.note)
-        elif not self.quiet and time.monotonic() - self._printed >= self.line_every_s:
-            self._printed = time.monotonic()
-            say(self.line())
-
-    def line(self) -> str:
-        """Return the state as plain text, with the time left."""
-        elapsed = time.monotonic() - self._started
-        left = elapsed / self.done * (self.total - self.done) if self.done else float("inf")
-        remaining = f", {_clock(left)} left" if self.done else ""
-        return f"{self.description}: {self.done}/{self.total}{remaining}  {self.note}".rstrip()
-
-    def __enter__(self) -> "Progress":
-        if not self.quiet and sys.stdout.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as RichProgress
-
-            self._bar = RichProgress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-            )
-            self._bar.start()
-            self._task = self._bar.add_task(self.description, total=self.total, note="")
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        elif not self.quiet and exc[0] is None and self.done:
-            say(f"{self.description}: {self.done}/{self.total} in {_clock(time.monotonic() - self._started)}")
-
-
-@contextmanager
-def progress(description: str, total: int, *, quiet: bool = False) -> Iterator[Progress]:
-    """Show progress over ``total`` items while the block runs."""
-    with Progress(description, total, quiet=quiet) as shown:
-        yield shown
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

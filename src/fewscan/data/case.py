@@ -27,7 +27,8 @@ class Case:
     id : str
         Unique within its data set; used in file names.
     images : tuple of Path
-        One file (or DICOM folder) per channel, in the order of the data set's channel names.
+        One file (or DICOM folder) per channel, in the order of the data set's channel names. A path that stands n times
+        is one 4-D file with n channels along its last axis; see `fewscan.data.image_io.channel_volumes`.
     label : Path or None
         The label map, on the same grid as the images; None for an unlabelled case.
     group : str or None

@@ -30,8 +30,8 @@ class Preparation(Settings):
 
     Attributes
     ----------
-    spacing_mm : tuple of float or None
-        Resample to this spacing; None keeps each scan's own.
+    spacing_mm : tuple of (float or None), or None
+        Resample to this spacing; None keeps each scan's own, as does None for one axis (between slices, say).
     crop : "nonzero" or "none"
         Crop to the bounding box of the voxels that are non-zero in any channel (paper 2).
     clip_percentiles : pair of float or None
@@ -39,10 +39,10 @@ class Preparation(Settings):
     normalisation : "zscore", "minmax" or "none"
         Zero mean and unit variance (paper 2), or [0, 1] (paper 1, ACDC).
     over : "nonzero" or "all"
-        Which voxels give mean and variance; CT uses all.
+        Which voxels give mean and variance; CT uses all, because zero is water there and no emptiness.
     """
 
-    spacing_mm: tuple[float, ...] | None = None
+    spacing_mm: tuple[float | None, ...] | None = None
     crop: Literal["nonzero", "none"] = "nonzero"
     clip_percentiles: tuple[float, float] | None = (0.0, 99.9)
     normalisation: Literal["zscore", "minmax", "none"] = "zscore"
@@ -55,7 +55,7 @@ class Preparation(Settings):
             if not 0 <= low < high <= 100:
                 msg = f"clip_percentiles must be 0 <= low < high <= 100, got {self.clip_percentiles}"
                 raise ValueError(msg)
-        if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
+        if any(value is not None and value <= 0 for value in self.spacing_mm or ()):
             msg = f"spacing_mm must be positive, got {self.spacing_mm}"
             raise ValueError(msg)
         return self

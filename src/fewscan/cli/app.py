@@ -1,0 +1,71 @@
+"""The command line: one function per command, errors turned into one clear message and an exit code."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import fewscan
+from fewscan.cli import check, cohort, demo, evaluate, methods, predict, prepare, train
+from fewscan.errors import FewscanError
+
+app = typer.Typer(
+    name="fewscan",
+    help="Train on the few scans you have annotated and the many you have not; then segment the rest.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"fewscan {fewscan.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Train on the few scans you have annotated and the many you have not; then segment the rest."""
+
+
+for command in (
+    demo.demo,
+    check.check,
+    prepare.prepare,
+    train.train,
+    predict.predict,
+    evaluate.evaluate,
+    methods.methods,
+    cohort.cohort,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the ``fewscan`` script.
+
+    Exit codes: 0 ok, 2 usage, 3 data, 4 interrupted but resumable; see `fewscan.errors`.
+    """
+    try:
+        app()
+    except FewscanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(4)
+    except BrokenPipeError:
+        # the reader of our output went away (fewscan methods | head); nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        # a full disk, a read-only folder: the system's own words, with the file
+        print(f"error: {error.filename or ''}: {error.strerror or error}".replace(": :", ":"), file=sys.stderr)
+        sys.exit(3)

@@ -1,0 +1,57 @@
+"""``fewscan predict``: segment scans with a trained model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewscan.cli.console import Progress, emit
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder or model file.")],
+    scans: Annotated[list[Path], typer.Argument(help="Scans, folders of scans, or data sets.")],
+    out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write the probability of the chosen label.")
+    ] = False,
+    views: Annotated[int, typer.Option(help="Average over this many flipped views; slower, steadier.", min=1)] = 1,
+    largest_component: Annotated[
+        bool, typer.Option("--largest-component", help="Keep the largest connected part of every class.")
+    ] = False,
+    overlap: Annotated[float, typer.Option(help="Share of a window that its neighbour covers too, 0 to 0.9.")] = 0.5,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Segment scans with a trained model.
+
+    Writes one label map per scan, on exactly the scan's own grid and with the label values of the training data, and
+    prediction.json with settings and times. A scan that cannot be read stops none of the others; the exit code is 3.
+    """
+    from contextlib import ExitStack
+
+    from fewscan.inference.predict import predict as predict_scans
+
+    with ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def advance(case_id: str, total: int) -> None:
+            if not shown:  # how many scans there are is known only now
+                shown.append(stack.enter_context(Progress("predicting", total, quiet=as_json)))
+            shown[0].advance(note=case_id)
+
+        paths = predict_scans(
+            run,
+            scans,
+            out,
+            device=device,
+            precision=precision,
+            views=views,
+            overlap=overlap,
+            confidence=confidence,
+            largest_component=largest_component,
+            progress=advance,
+        )
+    text = f"{len(paths)} predictions in {out}\nnext: fewscan evaluate {out} LABELS"
+    emit({"out": str(out), "predictions": [str(path) for path in paths]}, as_json=as_json, text=text)

@@ -1,0 +1,29 @@
+"""What a method is given at each step."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Patches of labelled and unlabelled cases, augmented and already on the training device.
+
+    Attributes
+    ----------
+    images : Tensor, (labelled, channels, *patch)
+        Prepared intensities of labelled cases.
+    labels : Tensor, (labelled, *patch), int64
+        Class indices.
+    unlabelled : Tensor, (unlabelled, channels, *patch)
+        Prepared intensities of unlabelled cases; may have no entries.
+    cases : tuple of str
+        Ids behind ``images``.
+    unlabelled_cases : tuple of str
+        Ids behind ``unlabelled``.
+    """
+
+    images: Tensor
+    labels: Tensor
+    unlabelled: Tensor
+    cases: tuple[str, ...]
+    unlabelled_cases: tuple[str, ...]

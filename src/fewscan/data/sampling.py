@@ -1,0 +1,156 @@
+"""Which patch of which case comes at which step.
+
+A stream is a pure function of (seed, step): cases come in shuffled order, every case once before any comes twice, and
+each patch is drawn by a generator of its own. So resuming needs nothing but the step, and batches can be read ahead.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fewscan.seeding import generator_for
+
+FloatArray = npt.NDArray[np.float32]
+LabelArray = npt.NDArray[np.uint8]
+
+
+class PatchSource(Protocol):
+    """The part of a prepared case that sampling needs."""
+
+    id: str
+
+    def image(self) -> FloatArray: ...  # noqa: D102
+    def label(self) -> LabelArray: ...  # noqa: D102
+    def foreground(self) -> Mapping[int, npt.NDArray[np.int32]]: ...  # noqa: D102
+    @property
+    def background(self) -> tuple[float, ...]: ...  # noqa: D102
+
+
+class Patches(NamedTuple):
+    """One stream's share of a batch, as arrays.
+
+    ``images`` (n, channels, *patch) float32; ``labels`` (n, *patch) uint8 or None; ``background`` (n, channels), the
+    value of an empty voxel of each sample; ``cases``, the ids.
+    """
+
+    images: FloatArray
+    labels: LabelArray | None
+    background: FloatArray
+    cases: tuple[str, ...]
+
+
+class PatchStream:
+    """An endless stream of patches from some cases.
+
+    Parameters
+    ----------
+    cases : sequence of PatchSource
+        Prepared cases; their order does not matter.
+    patch_size : tuple of int
+        One entry per network dimension.
+    count : int
+        Patches per step and process.
+    seed : int
+        Of the run.
+    name : str
+        Distinguishes the streams of one run ("labelled", "unlabelled").
+    with_labels : bool
+        Whether labels are read. An unlabelled stream never opens a label.
+    foreground_fraction : float
+        Probability that a patch is centred on a voxel of a random foreground class of its case.
+    slice_axis : int, optional
+        Array axis to draw 2-D patches across, for slice-wise training on volumes.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[PatchSource],
+        *,
+        patch_size: tuple[int, ...],
+        count: int,
+        seed: int,
+        name: str,
+        with_labels: bool,
+        foreground_fraction: float = 0.0,
+        slice_axis: int | None = None,
+    ) -> None:
+        self.cases = sorted(cases, key=lambda case: case.id)
+        self.count, self.seed, self.name = count, seed, name
+        self.with_labels, self.foreground_fraction = with_labels, foreground_fraction
+        self.slice_axis = slice_axis
+        self.box = patch_size
+        if slice_axis is not None:
+            self.box = (*patch_size[:slice_axis], 1, *patch_size[slice_axis:])
+        self._order = cache(self._epoch_order)
+        by_id = {case.id: case for case in self.cases}
+        self._foreground = cache(lambda case_id: by_id[case_id].foreground())
+
+    def at(self, step: int, *, rank: int = 0, world_size: int = 1) -> Patches:
+        """Return the patches of process ``rank`` of ``world_size`` at ``step``."""
+        images, labels, backgrounds, ids = [], [], [], []
+        for slot in range(self.count):
+            position = (step * world_size + rank) * self.count + slot
+            case = self.case_at(position)
+            rng = generator_for(self.seed, self.name, "patch", position)
+            image = case.image()
+            start = self._start(case, image.shape[1:], rng)
+            background = np.asarray(case.background, np.float32)
+            images.append(self._flat(cut(image, start, self.box, background)))
+            backgrounds.append(background)
+            ids.append(case.id)
+            if self.with_labels:
+                labels.append(self._flat(cut(case.label()[None], start, self.box, np.zeros(1, np.uint8)))[0])
+        return Patches(np.stack(images), np.stack(labels) if labels else None, np.stack(backgrounds), tuple(ids))
+
+    def case_at(self, position: int) -> PatchSource:
+        """Return the case at ``position`` of the endless shuffled sequence."""
+        epoch, index = divmod(position, len(self.cases))
+        return self.cases[self._order(epoch)[index]]
+
+    def _epoch_order(self, epoch: int) -> list[int]:
+        return [int(i) for i in generator_for(self.seed, self.name, "order", epoch).permutation(len(self.cases))]
+
+    def _start(self, case: PatchSource, size: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
+        if self.with_labels and rng.random() < self.foreground_fraction:
+            foreground = self._foreground(case.id)
+            if foreground:
+                voxels = foreground[sorted(foreground)[rng.integers(len(foreground))]]
+                return start_around(tuple(voxels[rng.integers(len(voxels))]), size, self.box)
+        return random_start(size, self.box, rng)
+
+    def _flat(self, patch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Drop the slice axis of a slice-wise patch."""
+        return patch if self.slice_axis is None else patch.squeeze(self.slice_axis + 1)
+
+
+def random_start(size: Sequence[int], box: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:
+    """Draw the first voxel of a box, uniformly over all places, the last included.
+
+    A box larger than the scan starts at or before the scan's first voxel and covers the scan whole.
+    """
+    return tuple(int(rng.integers(min(0, n - b), max(0, n - b) + 1)) for n, b in zip(size, box, strict=True))
+
+
+def start_around(voxel: Sequence[int], size: Sequence[int], box: Sequence[int]) -> tuple[int, ...]:
+    """Return the start of the box centred on ``voxel``, moved to lie inside the scan (or to cover it whole)."""
+    return tuple(
+        int(np.clip(v - b // 2, min(0, n - b), max(0, n - b))) for v, n, b in zip(voxel, size, box, strict=True)
+    )
+
+
+def cut(
+    array: npt.NDArray[Any], start: Sequence[int], box: Sequence[int], background: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """Copy a box out of ``array`` (channels, *axes); what lies outside is filled with ``background`` (channels,)."""
+    size = array.shape[1:]
+    inner = tuple(slice(max(s, 0), min(s + b, n)) for s, b, n in zip(start, box, size, strict=True))
+    if all(i.stop - i.start == b for i, b in zip(inner, box, strict=True)):
+        return np.array(array[(slice(None), *inner)])
+    patch = np.empty((array.shape[0], *box), array.dtype)
+    patch[...] = background.reshape(-1, *(1,) * len(box))
+    place = tuple(slice(i.start - s, i.stop - s) for i, s in zip(inner, start, strict=True))
+    patch[(slice(None), *place)] = array[(slice(None), *inner)]
+    return patch

@@ -1,0 +1,268 @@
+"""Predict scans from files to files: read, prepare, segment, write back on the scan's own grid.
+
+While one scan passes the network, the next is read and prepared and the last is compressed and written, each in a
+thread of its own. A scan that cannot be predicted stops none of the others; all failures are told together at the end.
+
+Beside the predictions lies ``prediction.json``: model, settings, versions, and seconds and files of every scan.
+"""
+
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fewscan import __version__
+from fewscan.data.case import Case
+from fewscan.data.geometry import Geometry
+from fewscan.data.image_io import image_suffix, write_image
+from fewscan.data.layouts import list_scans
+from fewscan.data.plan import Plan
+from fewscan.data.prepare import PreparedScan, prepare_image
+from fewscan.errors import DataError, FewscanError, UsageError
+from fewscan.inference.model_file import model_path
+from fewscan.inference.predictor import Predictor
+from fewscan.inference.restore import Restored
+from fewscan.settings import write_atomically
+from fewscan.training.device import resolve_device
+
+RECORD_NAME = "prediction.json"
+CONFIDENCE = "_confidence"
+
+# what may be wrong with one scan or with this machine while it is predicted; anything else is a bug and stops the work
+_FAILURES = (FewscanError, OSError, MemoryError, torch.OutOfMemoryError)
+
+# formats whose data lie in a second file, which cannot be replaced in one step
+_SINGLE_FILE = {".nhdr": ".nrrd", ".mhd": ".mha"}
+_FLAT = (".png", ".tif", ".tiff")  # without geometry, 2-D
+
+
+@dataclass
+class Outcome:
+    """What has been predicted so far, and what has failed."""
+
+    total: int
+    progress: Callable[[str, int], None] | None
+    scans: list[dict[str, Any]] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def succeeded(self, case_id: str, files: Sequence[Path], seconds: float) -> None:
+        """Note a scan whose files are written."""
+        self.scans.append({"id": case_id, "files": [path.name for path in files], "seconds": round(seconds, 3)})
+        self._report(case_id)
+
+    def failed(self, case_id: str, error: BaseException) -> None:
+        """Note a scan that could not be predicted, with what to do about it."""
+        text = str(error) if isinstance(error, FewscanError) else f"{type(error).__name__}: {error}"
+        self.failures[case_id] = " ".join(text.split())
+        self._report(case_id)
+
+    def _report(self, case_id: str) -> None:
+        if self.progress is not None:
+            self.progress(case_id, self.total)
+
+
+def predict(
+    model: Path | str,
+    scans: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    views: int = 1,
+    overlap: float = 0.5,
+    confidence: bool = False,
+    largest_component: bool = False,
+    progress: Callable[[str, int], None] | None = None,
+) -> list[Path]:
+    """Segment scans with a trained model.
+
+    Parameters
+    ----------
+    model : path
+        Run folder or model file.
+    scans : path or sequence of paths
+        A scan, a folder of scans, a data set, or several of them.
+    out : path
+        Folder for the predictions; made as needed. Predictions of the same name are replaced.
+    device : "auto", "cpu" or "cuda"
+        Where to compute.
+    precision : "auto", "fp32" or "bf16"
+        "auto" takes bf16 where the device is faster with it.
+    views : int
+        Average over this many test-time views (flips).
+    overlap : float
+        Share of a window that neighbouring windows have in common, in [0, 1).
+    confidence : bool
+        Also write ``<id>_confidence``: the probability of the chosen label.
+    largest_component : bool
+        Keep only the largest connected component of every class.
+    progress : callable, optional
+        Called with the id of every scan that is done and the number of all scans.
+
+    Returns
+    -------
+    list of Path
+        The label maps in the order of the scans: ``<id>`` with the scan's own suffix where that format can hold labels,
+        else ``.nii.gz``, on exactly the scan's own grid.
+
+    Raises
+    ------
+    DataError
+        If the model is not intact or scans could not be predicted; all others are.
+    UsageError
+        For settings that do not exist, or an output folder that holds the scans.
+    """
+    file, out = model_path(Path(model)), Path(out)
+    predictor = Predictor.load(file, device=resolve_device(device), precision=precision, views=views, overlap=overlap)
+    plan = predictor.spec.plan
+    cases = _find_scans(scans, plan)
+    _check_folder(out, scans, cases)
+
+    outcome = Outcome(len(cases), progress)
+    labels: dict[str, Path] = {}
+    writing: tuple[Case, float, Future[list[Path]]] | None = None
+
+    def finish(case: Case, seconds: float, written: Future[list[Path]]) -> None:
+        try:
+            files = written.result()
+        except _FAILURES as error:
+            outcome.failed(case.id, error)
+        else:
+            labels[case.id] = files[0]
+            outcome.succeeded(case.id, files, seconds)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        for case, prepared in _prepared_ahead(cases, plan, reader):
+            try:
+                scan = prepared.result()
+                started = time.perf_counter()
+                restored = predictor.predict(
+                    scan.image, scan.meta, confidence=confidence, largest_component=largest_component
+                )
+            except _FAILURES as error:
+                outcome.failed(case.id, error)
+                continue
+            seconds = time.perf_counter() - started
+            if writing is not None:  # at most one finished scan waits in memory
+                finish(*writing)
+            writing = (case, seconds, writer.submit(_write, out, case, restored, scan.meta.original))
+        if writing is not None:
+            finish(*writing)
+
+    settings = {
+        "device": str(predictor.device),
+        "precision": str(predictor.dtype).removeprefix("torch."),
+        "views": [view.name for view in predictor.views] or ["identity"],
+        "overlap": overlap,
+        "confidence": confidence,
+        "largest_component": largest_component,
+    }
+    _write_record(out, file, predictor, settings, outcome)
+    if outcome.failures:
+        raise _summary(outcome, out)
+    return [labels[case.id] for case in cases]
+
+
+def output_path(out: Path, case: Case, *, kind: str, flat: bool) -> Path:
+    """Return where the label map of a case goes.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the predictions.
+    case : Case
+        Its first image's suffix is kept where the format can hold labels in one file.
+    kind : str
+        Type of the label values, "uint8" and so on; PNG holds unsigned integers only.
+    flat : bool
+        Whether the scan is 2-D.
+    """
+    suffix = image_suffix(case.images[0])
+    suffix = _SINGLE_FILE.get(suffix, suffix)
+    if not suffix or (suffix in _FLAT and not (flat and kind in ("uint8", "uint16"))):
+        suffix = ".nii.gz"
+    return out / f"{case.id}{suffix}"
+
+
+def _find_scans(scans: Path | str | Sequence[Path | str], plan: Plan) -> list[Case]:
+    places = [scans] if isinstance(scans, (str, Path)) else list(scans)
+    cases = [case for place in places for case in list_scans(Path(place), channels=len(plan.channels))]
+    if not cases:
+        raise DataError(f"no scans found in {', '.join(str(place) for place in places)}")
+    for case_id, count in Counter(case.id for case in cases).items():
+        if count > 1:
+            raise DataError(
+                f"{count} scans are called {case_id!r}, so their predictions would replace one another",
+                mend="Rename them, or predict them into different folders.",
+            )
+        if Path(case_id).name != case_id:
+            raise DataError(f"scan {case_id!r}: its name is not a file name", mend="Rename the scan.")
+    return cases
+
+
+def _check_folder(out: Path, scans: Path | str | Sequence[Path | str], cases: Sequence[Case]) -> None:
+    """Refuse to write predictions among the scans, where they would be taken for scans or replace them."""
+    places = [scans] if isinstance(scans, (str, Path)) else list(scans)
+    taken = {Path(place).resolve() for place in places} | {
+        path.resolve().parent for case in cases for path in case.images
+    }
+    if out.resolve() in taken:
+        raise UsageError(f"--out {out}: holds the scans themselves", mend="Give another folder for the predictions.")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _prepared_ahead(
+    cases: Sequence[Case], plan: Plan, reader: ThreadPoolExecutor
+) -> Iterator[tuple[Case, Future[PreparedScan]]]:
+    """Give each case with its scan, while the reader already prepares the next one."""
+    waiting: deque[tuple[Case, Future[PreparedScan]]] = deque()
+    for case in cases:
+        waiting.append((case, reader.submit(prepare_image, case.images, plan, case_id=case.id)))
+        if len(waiting) > 1:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _write(out: Path, case: Case, restored: Restored, geometry: Geometry) -> list[Path]:
+    """Write the label map and, where there is one, the confidence map; return the files."""
+    path = output_path(out, case, kind=restored.labels.dtype.name, flat=geometry.dimensions == 2)
+    write_image(path, restored.labels, geometry)
+    if restored.confidence is None:
+        return [path]
+    suffix = image_suffix(path)
+    sure = out / f"{case.id}{CONFIDENCE}{'.nii.gz' if suffix in _FLAT else suffix}"
+    write_image(sure, restored.confidence, geometry)
+    return [path, sure]
+
+
+def _write_record(out: Path, file: Path, predictor: Predictor, settings: dict[str, Any], outcome: Outcome) -> None:
+    record = {
+        "model": str(file),
+        "method": predictor.spec.method,
+        "network": predictor.spec.network.model_dump(mode="json"),
+        "classes": {item.name: item.output for item in predictor.spec.plan.classes},
+        "settings": settings,
+        "versions": {
+            "fewscan": __version__,
+            "model": predictor.spec.fewscan_version,
+            "torch": torch.__version__,
+        },
+        "scans": outcome.scans,
+        "failures": outcome.failures,
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    write_atomically(out / RECORD_NAME, text.encode())
+
+
+def _summary(outcome: Outcome, out: Path) -> DataError:
+    lines = [f"{case_id}: {text}" for case_id, text in outcome.failures.items()]
+    return DataError(
+        f"{len(lines)} of {outcome.total} scans could not be predicted:\n  " + "\n  ".join(lines),
+        mend=f"The others are in {out}. Mend or remove these scans and predict them again.",
+    )

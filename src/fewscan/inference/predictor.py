@@ -1,0 +1,151 @@
+"""Predictor: a trained model, ready to segment prepared scans one after another.
+
+Works on prepared arrays only and opens no image file, so it serves notebooks and validation as well as ``fewscan
+predict``.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fewscan.augment.views import View
+from fewscan.augment.views import views as make_views
+from fewscan.data.scan_meta import ScanMeta
+from fewscan.errors import DataError
+from fewscan.inference.model_file import ModelSpec, load_model
+from fewscan.inference.restore import Restored, restore
+from fewscan.inference.sliding_window import predict_probabilities
+from fewscan.networks.layout import best_layout
+from fewscan.networks.precision import resolve_precision
+
+BATCH_VOXELS = 2**19  # one 3-D window of ordinary size, or several slices, fill a device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A network on its device, with everything that decides what it predicts.
+
+    Attributes
+    ----------
+    network : nn.Module
+        In evaluation mode.
+    spec : ModelSpec
+        What the network was trained for.
+    device : torch.device
+        Where it computes.
+    dtype : torch.dtype
+        In which precision, see `resolve_precision`.
+    views : tuple of View
+        Test-time views to average over; none for the image as it is.
+    overlap : float
+        Share of a window that neighbouring windows have in common.
+    """
+
+    network: nn.Module
+    spec: ModelSpec
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    views: tuple[View, ...] = ()
+    overlap: float = 0.5
+
+    @classmethod
+    def load(
+        cls, model: Path, *, device: torch.device, precision: str = "auto", views: int = 1, overlap: float = 0.5
+    ) -> Self:
+        """Read a model file or run folder and put its network on the device.
+
+        Parameters
+        ----------
+        model : Path
+            Model file, or run folder.
+        device : torch.device
+            Where to compute.
+        precision : "auto", "fp32" or "bf16"
+            See `resolve_precision`.
+        views : int
+            How many test-time views to average over; 1 is the image as it is. Where the model's ``details`` name the
+            ``flip_axes`` of its training, only these are flipped.
+        overlap : float
+            Share of a window that neighbouring windows have in common, in [0, 1).
+
+        Raises
+        ------
+        DataError
+            If the model file is not intact.
+        UsageError
+            For a precision or number of views that does not exist.
+        """
+        network, spec = load_model(model)
+        chosen = make_views(spec.plan.dimensions, views, flip_axes=spec.details.get("flip_axes"))
+        dtype = resolve_precision(precision, device)
+        layout = best_layout(spec.plan.dimensions, device, dtype)
+        return cls(
+            network=network.to(device).to(memory_format=layout),  # type: ignore[call-overload]  # missing in torch
+            spec=spec,
+            device=device,
+            dtype=dtype,
+            views=tuple(chosen) if views > 1 else (),
+            overlap=overlap,
+        )
+
+    def probabilities(self, image: npt.NDArray[np.float32], background: tuple[float, ...]) -> Tensor:
+        """Return the probabilities (classes, *axes) of a prepared image (channels, *axes).
+
+        Raises
+        ------
+        DataError
+            If the network gives numbers that are not finite.
+        """
+        plan = self.spec.plan
+        found = predict_probabilities(
+            self.network,
+            torch.from_numpy(np.ascontiguousarray(image)),
+            patch_size=plan.patch_size,
+            overlap=self.overlap,
+            batch_size=max(1, BATCH_VOXELS // math.prod(plan.patch_size)),
+            background=background,
+            slice_axis=plan.slice_axis,
+            views=self.views,
+            device=self.device,
+            dtype=self.dtype,
+            memory_format=best_layout(plan.dimensions, self.device, self.dtype),
+        )
+        if not bool(torch.isfinite(found.sum())):
+            raise DataError(
+                "the network's output is not finite",
+                mend="Predict with --precision fp32; if that fails too, the training has diverged.",
+            )
+        return found
+
+    def predict(
+        self,
+        image: npt.NDArray[np.float32],
+        meta: ScanMeta,
+        *,
+        confidence: bool = False,
+        largest_component: bool = False,
+    ) -> Restored:
+        """Segment one prepared scan; the result lies on the grid of the original scan.
+
+        Parameters
+        ----------
+        image : float32 array (channels, *meta.prepared.size)
+            As `prepare_image` returns it.
+        meta : ScanMeta
+            Its way back.
+        confidence, largest_component : bool
+            See `restore`.
+        """
+        return restore(
+            self.probabilities(image, meta.background),
+            meta,
+            outputs=[item.output for item in self.spec.plan.classes],
+            confidence=confidence,
+            largest_component=largest_component,
+        )

@@ -1,0 +1,152 @@
+"""The result of an evaluation, and the files it is written to.
+
+JSON has neither infinity nor NaN: infinite values are the strings ``"inf"`` and ``"-inf"``, NaN (not applicable, such
+as the Dice of an absent class) is null. In CSV files they are ``inf`` and ``n/a``.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import isinf, isnan
+from pathlib import Path
+from typing import Any
+
+from fewscan.metrics.case_scores import METRICS, ClassScores
+from fewscan.metrics.jensen import JensenCheck
+from fewscan.metrics.summary import ComparisonRow, SummaryRow
+from fewscan.metrics.text_table import text_report
+from fewscan.settings import write_atomically
+
+SCORES_FILE, SUMMARY_FILE, COMPARISON_FILE = "scores.csv", "summary.csv", "comparison.csv"
+JSON_FILE = "evaluation.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Scores of a folder of predictions.
+
+    Attributes
+    ----------
+    predictions, labels, baseline : str
+        What was compared; ``baseline`` is None without one.
+    largest_component : bool
+        Whether only the largest component of every class was scored.
+    names : mapping of int to str
+        Class names by label value.
+    scores : tuple of ClassScores
+        One row per case and class.
+    summary : tuple of SummaryRow
+        One row per class and metric, and the mean over classes.
+    comparison : tuple of ComparisonRow
+        The paired tests against the baseline; empty without one.
+    means : mapping of str to JensenCheck
+        Whether mean Dice and mean Jaccard of each class can belong together.
+    missing : tuple of str
+        Labelled cases that were left out because they have no prediction.
+    unscored : tuple of str
+        Predictions that have no label.
+    """
+
+    predictions: str
+    labels: str
+    baseline: str | None = None
+    largest_component: bool = False
+    names: Mapping[int, str]
+    scores: tuple[ClassScores, ...]
+    summary: tuple[SummaryRow, ...]
+    comparison: tuple[ComparisonRow, ...] = ()
+    means: Mapping[str, JensenCheck]
+    missing: tuple[str, ...] = ()
+    unscored: tuple[str, ...] = ()
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """The cases scored, in order."""
+        return tuple(dict.fromkeys(row.case_id for row in self.scores))
+
+    def row(self, label: str, metric: str) -> SummaryRow:
+        """Return the summary of one class (by name, or `ALL_CLASSES`) and metric; KeyError if there is none."""
+        for row in self.summary:
+            if (row.label, row.metric) == (label, metric):
+                return row
+        raise KeyError((label, metric))
+
+    def table(self) -> str:
+        """Return the summary as text for a terminal."""
+        return text_report(
+            self.summary,
+            self.comparison,
+            self.means,
+            cases=len(self.case_ids),
+            largest_component=self.largest_component,
+            missing=self.missing,
+            unscored=self.unscored,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file; infinity and NaN encoded as the module says."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data["cases"] = len(self.case_ids)
+        data["names"] = {str(value): name for value, name in self.names.items()}
+        data["means"] = {label: asdict(check) for label, check in self.means.items()}
+        for name in ("scores", "summary", "comparison"):
+            data[name] = [asdict(row) for row in data[name]]
+        plain: dict[str, Any] = _plain(data)
+        return plain
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write per-case scores, summary, comparison (with a baseline) and all of it as JSON; return the files."""
+        files = {SCORES_FILE: _csv(self._score_lines()), SUMMARY_FILE: _csv(_lines(self.summary))}
+        if self.comparison:
+            files[COMPARISON_FILE] = _csv(_comparison_lines(self.comparison))
+        else:
+            # one left by an earlier evaluation would not belong to these scores
+            (folder / COMPARISON_FILE).unlink(missing_ok=True)
+        files[JSON_FILE] = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        for name, text in files.items():
+            write_atomically(folder / name, text.encode())
+        return [folder / name for name in files]
+
+    def _score_lines(self) -> list[list[Any]]:
+        head = ["case", "class", "value", "prediction_voxels", "truth_voxels", *METRICS]
+        lines: list[list[Any]] = [head]
+        for row in self.scores:
+            line = [row.case_id, self.names[row.value], row.value, row.prediction_voxels, row.truth_voxels]
+            lines.append([*line, *(row.scores[metric] for metric in METRICS)])
+        return lines
+
+
+def _lines(rows: Sequence[SummaryRow]) -> list[list[Any]]:
+    names = [field.name for field in fields(SummaryRow)]
+    return [["class", *names[1:]], *([getattr(row, name) for name in names] for row in rows)]
+
+
+def _comparison_lines(rows: Sequence[ComparisonRow]) -> list[list[Any]]:
+    head = ["class", "metric", "n", "mean", "baseline_mean", "mean_difference", "median_difference"]
+    lines: list[list[Any]] = [[*head, "improved", "worse", "rank_biserial", "p", "p_holm"]]
+    for row in rows:
+        test = row.test
+        line = [row.label, row.metric, test.n, row.mean, row.baseline_mean]
+        line += [test.mean_difference, test.median_difference, row.improved, row.worse]
+        lines.append([*line, test.rank_biserial, test.p, row.p_holm])
+    return lines
+
+
+def _csv(lines: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for line in lines:
+        writer.writerow(["n/a" if isinstance(cell, float) and isnan(cell) else cell for cell in line])
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return None if isnan(value) else str(value) if isinf(value) else value
+    return value

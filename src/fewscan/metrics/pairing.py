@@ -1,0 +1,134 @@
+"""Which prediction belongs to which true label: by id, the file name without its image suffix.
+
+A label without a prediction is an error that lists all of them; left out on request, it stays on record.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fewscan.data.case import Part
+from fewscan.data.image_files import image_stem, is_image_file
+from fewscan.data.layouts import load_dataset
+from fewscan.errors import DataError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One case: the file to judge and the file that judges it."""
+
+    case_id: str
+    prediction: Path
+    label: Path
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """All cases to score.
+
+    Attributes
+    ----------
+    pairs : tuple of Pair
+        Sorted by id.
+    missing : tuple of str
+        Labelled cases without a prediction.
+    unscored : tuple of str
+        Predictions without a label.
+    names : mapping of int to str
+        Class names by label value, where a data set declares them.
+    """
+
+    pairs: tuple[Pair, ...]
+    missing: tuple[str, ...] = ()
+    unscored: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+def pair_files(
+    predictions: Path, labels: Path, *, case_ids: Collection[str] | None = None, allow_missing: bool = False
+) -> Pairing:
+    """Find the prediction of every label.
+
+    Parameters
+    ----------
+    predictions : Path
+        A folder of label maps, or one file. Confidence maps (``*_confidence``) are passed over.
+    labels : Path
+        A folder of label maps, one file, or a data set: then its labelled test cases, or all its labelled cases where
+        it has no test part. One prediction file and one label file belong together whatever their names.
+    case_ids : collection of str, optional
+        Score these cases only.
+    allow_missing : bool
+        Leave out labels without a prediction and record them, instead of raising.
+
+    Raises
+    ------
+    DataError
+        When a path is wrong, a label or a prediction is missing, or an id is not unique.
+    """
+    found = _prediction_files(predictions)
+    truths, names = _label_files(labels, case_ids)
+    if len(found) == 1 and len(truths) == 1 and predictions.is_file() and labels.is_file():
+        truths = dict(zip(found, truths.values(), strict=True))
+    missing = sorted(truths.keys() - found.keys())
+    both = sorted(truths.keys() & found.keys())
+    if missing and not (allow_missing and both):
+        raise DataError(
+            f"{predictions}: {len(missing)} of {len(truths)} labelled cases have no prediction: {', '.join(missing)}",
+            mend="predict them, or leave them out knowingly (--allow-missing); a prediction is named like its label",
+        )
+    return Pairing(
+        pairs=tuple(Pair(case, found[case], truths[case]) for case in both),
+        missing=tuple(missing),
+        unscored=tuple(sorted(found.keys() - truths.keys())),
+        names=names,
+    )
+
+
+def _prediction_files(path: Path) -> dict[str, Path]:
+    if path.is_file():
+        return {image_stem(path): path}
+    if not path.is_dir():
+        raise DataError(f"{path}: no such file or folder of predictions", mend="check the path")
+    files = [file for file in _image_files(path) if not image_stem(file).endswith("_confidence")]
+    if not files:
+        raise DataError(f"{path}: holds no predictions", mend="give the folder that `fewscan predict` wrote to")
+    return _by_id(files)
+
+
+def _label_files(path: Path, case_ids: Collection[str] | None) -> tuple[dict[str, Path], dict[int, str]]:
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder of labels", mend="check the path")
+    names: dict[int, str] = {}
+    if path.is_file() and is_image_file(path):
+        truths = {image_stem(path): path}
+    elif path.is_dir() and (files := _image_files(path)):
+        truths = _by_id(files)
+    else:
+        dataset = load_dataset(path)
+        names = {value: name for name, value in dataset.labels.items() if value != 0}
+        truths = {case.id: case.label for case in dataset if case.label is not None}
+        test = {case.id for case in dataset if case.part is Part.TEST} & truths.keys()
+        if test and case_ids is None:
+            truths = {case: truths[case] for case in test}
+    if case_ids is not None:
+        unknown = sorted(set(case_ids) - truths.keys())
+        if unknown:
+            raise DataError(f"{path}: no label for {', '.join(unknown)}", mend="check the list of cases")
+        truths = {case: truths[case] for case in case_ids}
+    if not truths:
+        raise DataError(f"{path}: holds no labels", mend="give the folder of true labels, or a data set with labels")
+    return truths, names
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if is_image_file(file) and file.is_file())
+
+
+def _by_id(files: Iterable[Path]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for file in files:
+        other = named.setdefault(image_stem(file), file)
+        if other is not file:
+            raise DataError(f"{file}: the same case as {other.name}", mend="keep one file per case")
+    return named

@@ -1,0 +1,125 @@
+"""The shape that all our networks share: an encoder, a decoder that uses the encoder's skips, and a head.
+
+`encode` and `decode` are public so that methods can attach further decoders, heads at several scales, projections or
+distance heads to the features, without a network file of their own::
+
+    skips = network.encode(images)       # finest first, the last is the bottleneck
+    scales = network.decode(skips)       # finest first; scales[0] has the resolution of the images
+    logits = network.head(scales[0])
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from fewscan.errors import UsageError
+from fewscan.networks.blocks import CONVOLUTION, InstanceNorm
+
+
+class Encoder(Protocol):
+    """Turns images into one feature map per level."""
+
+    strides: tuple[tuple[int, ...], ...]  # down-sampling from each level to the next, per axis
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps, finest first."""
+
+
+class Decoder(Protocol):
+    """Turns the encoder's feature maps into one per level but the coarsest."""
+
+    widths: tuple[int, ...]  # channels of its results, finest first
+
+    def __call__(self, skips: Sequence[Tensor]) -> list[Tensor]:
+        """Return the feature maps, finest first."""
+
+
+class EncoderDecoder(nn.Module):
+    """A segmentation network made of an encoder, a decoder and a 1^n convolution to the classes.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    encoder, decoder : Module
+        See `Encoder` and `Decoder`.
+    dimensions : 2 or 3
+        Spatial axes.
+    channels, classes : int
+        Of the images and of the logits.
+
+    Attributes
+    ----------
+    divisors : tuple of int
+        Spatial sizes must be a multiple of it, per axis.
+    divisor : int
+        The largest of them: enough for every axis.
+    """
+
+    def __init__(
+        self, name: str, encoder: nn.Module, decoder: nn.Module, *, dimensions: int, channels: int, classes: int
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.dimensions = dimensions
+        self.channels = channels
+        self.classes = classes
+        self.encoder: Encoder = encoder  # type: ignore[assignment]  # a Module with these attributes
+        self.decoder: Decoder = decoder  # type: ignore[assignment]
+        self.head = CONVOLUTION[dimensions](self.decoder.widths[0], classes, 1)
+        self.divisors = tuple(math.prod(axis) for axis in zip(*self.encoder.strides, strict=True))
+        self.divisor = math.lcm(*self.divisors)
+        self._single_sample = any(isinstance(module, InstanceNorm) for module in encoder.modules())
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps of all levels, finest first; the last one is the bottleneck.
+
+        Raises
+        ------
+        UsageError
+            If the images do not fit the network.
+        """
+        self._check(images)
+        return self.encoder(images)
+
+    def decode(self, skips: Sequence[Tensor]) -> list[Tensor]:
+        """Return the decoder's feature maps, finest first, ``decoder.widths`` channels each."""
+        return self.decoder(skips)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits ``(batch, classes, *spatial)`` of images ``(batch, channels, *spatial)``."""
+        logits: Tensor = self.head(self.decode(self.encode(images))[0])
+        return logits
+
+    def _check(self, images: Tensor) -> None:
+        check_images(images, name=self.name, channels=self.channels, divisors=self.divisors)
+        bottleneck = math.prod(images.shape[2:]) // math.prod(self.divisors)
+        values = bottleneck if self._single_sample else bottleneck * images.shape[0]
+        if values == 1 and (self.training or self._single_sample):
+            raise UsageError(
+                f"network {self.name!r}: an input of {_by(images.shape[2:])} leaves one voxel at the coarsest level, "
+                "which cannot be normalised",
+                mend="Use larger patches or fewer levels (a shorter list of filters).",
+            )
+
+
+def check_images(images: Tensor, *, name: str, channels: int, divisors: Sequence[int]) -> None:
+    """Raise `UsageError` unless the images are (batch, channels, *spatial) and every side a multiple of its divisor."""
+    size = images.shape[2:]
+    if images.ndim != 2 + len(divisors) or images.shape[1] != channels:
+        raise UsageError(
+            f"network {name!r}: expected (batch, channels, *spatial) with {channels} channel(s) and {len(divisors)} "
+            f"spatial axes, got {tuple(images.shape)}"
+        )
+    if any(side == 0 or side % divisor for side, divisor in zip(size, divisors, strict=True)):
+        wanted = _by(divisors) if len(set(divisors)) > 1 else str(divisors[0])
+        raise UsageError(
+            f"network {name!r}: an input of {_by(size)} is not a multiple of {wanted}",
+            mend=f"Choose a patch size whose sides are multiples of {wanted}.",
+        )
+
+
+def _by(size: Sequence[int]) -> str:
+    return "x".join(str(side) for side in size)

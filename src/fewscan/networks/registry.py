@@ -1,0 +1,79 @@
+"""Networks by name, with options that are checked.
+
+A network is a module whose ``forward`` turns images ``(batch, channels, *spatial)`` into logits
+``(batch, classes, *spatial)`` and whose ``divisor`` says what every spatial size must be a multiple of.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import Field
+from torch import nn
+
+from fewscan.errors import UsageError
+from fewscan.networks.residual_unet import ResidualUNet, ResidualUNetOptions
+from fewscan.networks.unet import UNet, UNetOptions
+from fewscan.networks.vnet import VNet, VNetOptions
+from fewscan.settings import Settings, nearest_key
+
+MONAI_PREFIX = "monai:"
+
+_NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
+    "unet": (UNet, UNetOptions),
+    "residual_unet": (ResidualUNet, ResidualUNetOptions),
+    "vnet": (VNet, VNetOptions),
+}
+
+
+class NetworkSpec(Settings):
+    """Which network to build.
+
+    Attributes
+    ----------
+    name : str
+        One of `network_names`, or ``monai:NAME`` for a class of ``monai.networks.nets``.
+    options : mapping
+        What differs from the network's defaults, see `UNetOptions`, `ResidualUNetOptions` and `VNetOptions`; for MONAI
+        the arguments of the class.
+    """
+
+    name: str = "unet"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the names of the networks of this package."""
+    return tuple(_NETWORKS)
+
+
+def build_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes: int) -> nn.Module:
+    """Build a network with freshly drawn weights.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Name and options.
+    dimensions : 2 or 3
+        Spatial axes.
+    channels, classes : int
+        Of the images and of the logits.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or option (naming the nearest valid one), or an option with a bad value.
+    """
+    if dimensions not in (2, 3):
+        raise UsageError(f"network {spec.name!r}: networks are 2-D or 3-D, got {dimensions}")
+    if spec.name.startswith(MONAI_PREFIX):
+        # importing MONAI takes seconds, and most runs do without it
+        from fewscan.networks.monai_adapter import MonaiNetwork
+
+        name = spec.name.removeprefix(MONAI_PREFIX)
+        return MonaiNetwork(name, dimensions=dimensions, channels=channels, classes=classes, options=spec.options)
+    if spec.name not in _NETWORKS:
+        hint = nearest_key(spec.name, list(_NETWORKS))
+        raise UsageError(f"unknown network {spec.name!r}: {hint}", mend="MONAI's networks are called monai:NAME.")
+    network, options = _NETWORKS[spec.name]
+    parsed = options.parse(spec.options, source=f"options of network {spec.name!r}")
+    return network(dimensions=dimensions, channels=channels, classes=classes, options=parsed)

@@ -1,0 +1,113 @@
+"""Learning curves of a run as a picture: every term of the loss, and the Dice on the validation cases."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fewscan.report.overlay import CLASS_COLOURS
+from fewscan.settings import write_atomically
+
+FloatArray = npt.NDArray[np.float64]
+
+SMOOTH_OVER = 0.05
+"""Width of the smoothing window as a share of the run."""
+TOTAL_COLOUR = "#222222"
+
+
+def save_learning_curves(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write the learning curves as PNG.
+
+    Parameters
+    ----------
+    path : Path
+        Written atomically.
+    records : iterable of mapping
+        The lines of a run's ``log.jsonl``: ``step`` records (``step``, ``loss`` and ``terms``, each with its
+        ``product`` of weight and value) and ``validation`` records (``step``, ``dice`` per class, ``mean_dice``). Any
+        number of either, none included; what is not finite leaves a gap.
+    """
+    records = list(records)
+    steps = [record for record in records if record["kind"] == "step"]
+    validations = [record for record in records if record["kind"] == "validation"]
+    figure = Figure(figsize=(9, 3.4), layout="constrained", facecolor="white")
+    left, right = figure.subplots(1, 2)
+    _draw_terms(left, steps)
+    _draw_validation(right, validations)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())
+
+
+def moving_mean(values: FloatArray, width: int) -> FloatArray:
+    """Return the mean over a centred window of ``width`` entries, cut off at both ends; entries not finite are skipped.
+
+    Where the window holds no finite value the result is NaN.
+    """
+    finite = np.isfinite(values)
+    window = np.ones(2 * (width // 2) + 1)
+    half = width // 2
+    total = np.convolve(np.where(finite, values, 0.0), window)[half : half + len(values)]
+    count = np.convolve(finite.astype(float), window)[half : half + len(values)]
+    return np.asarray(np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5))
+
+
+def _draw_terms(axis: Axes, records: Sequence[Mapping[str, Any]]) -> None:
+    axis.set(title="training loss", xlabel="step")
+    names = list(dict.fromkeys(name for record in records for name in record["terms"]))
+    curves = {name: [(r["step"], r["terms"][name]["product"]) for r in records if name in r["terms"]] for name in names}
+    for k, (name, points) in enumerate(curves.items()):
+        _draw_curve(axis, points, label=name, colour=CLASS_COLOURS[k % len(CLASS_COLOURS)])
+    if records and len(names) != 1:
+        _draw_curve(axis, [(record["step"], record["loss"]) for record in records], label="total", colour=TOTAL_COLOUR)
+    _finish(axis, empty=not records, columns=1)
+    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+
+
+def _draw_validation(axis: Axes, records: Sequence[Mapping[str, Any]]) -> None:
+    axis.set(title="validation Dice", xlabel="step", ylim=(0, 1))
+    names = list(dict.fromkeys(name for record in records for name in record["dice"]))
+    for k, name in enumerate(names):
+        points = [(record["step"], record["dice"].get(name)) for record in records]
+        _draw_points(axis, points, label=name, colour=CLASS_COLOURS[k % len(CLASS_COLOURS)], width=1.2)
+    if records and len(names) != 1:
+        means = [(record["step"], record["mean_dice"]) for record in records]
+        _draw_points(axis, means, label="mean", colour=TOTAL_COLOUR, width=2.0)
+    _finish(axis, empty=not records, columns=2)
+
+
+def _draw_curve(axis: Axes, points: Sequence[tuple[int, float | None]], *, label: str, colour: str) -> None:
+    """Draw the raw values faintly and their moving mean above them."""
+    step, value = _arrays(points)
+    axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
+    marker = "o" if len(step) == 1 else None
+    smooth = moving_mean(value, max(1, round(SMOOTH_OVER * len(value))))
+    axis.plot(step, smooth, color=colour, linewidth=1.8, label=label, marker=marker)
+
+
+def _draw_points(
+    axis: Axes, points: Sequence[tuple[int, float | None]], *, label: str, colour: str, width: float
+) -> None:
+    step, value = _arrays(points)
+    axis.plot(step, value, color=colour, linewidth=width, label=label, marker="o", markersize=3)
+
+
+def _arrays(points: Sequence[tuple[int, float | None]]) -> tuple[FloatArray, FloatArray]:
+    # a value that JSON cannot hold (NaN, infinity) may have been written as null
+    table = np.array([(step, np.nan if value is None else value) for step, value in points], float).reshape(-1, 2)
+    table[~np.isfinite(table[:, 1]), 1] = np.nan
+    return table[:, 0], table[:, 1]
+
+
+def _finish(axis: Axes, *, empty: bool, columns: int) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25)
+    if empty:
+        axis.text(0.5, 0.5, "nothing recorded", transform=axis.transAxes, ha="center", va="center", color="#777777")
+    else:
+        axis.legend(frameon=False, fontsize=8, ncols=columns)

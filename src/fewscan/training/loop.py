@@ -1,0 +1,227 @@
+"""The training loop: one function that any method runs through.
+
+Per step: read the batch, augment, loss terms, weighted sum, backward, clip, optimiser, what follows the networks, log.
+All randomness of a step is keyed by (seed, rank, step), so a run continued from a checkpoint takes the same steps, bit
+for bit on the CPU, as one that was never stopped.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewscan.errors import DataError, InterruptedRunError
+from fewscan.methods.base import Method
+from fewscan.networks.ema import EMA
+from fewscan.seeding import seed_for
+from fewscan.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from fewscan.training.environment import peak_memory_mib
+from fewscan.training.interrupt import StopRequest
+from fewscan.training.log import RunLog
+from fewscan.training.optimisers import build_optimiser, optimiser_tensors, restore_optimiser, set_learning_rate
+from fewscan.training.settings import TrainSettings
+from fewscan.training.streams import BatchMaker, Streams, read_ahead
+
+
+@dataclass
+class Training:
+    """Everything the loop works on; `fit` runs it.
+
+    Attributes
+    ----------
+    method : Method
+        Already on the device and in its memory format.
+    settings : TrainSettings
+    streams, batches
+        Where patches come from, and how they become batches.
+    fabric : Fabric
+    folder : Path
+        The run folder, for log and checkpoints.
+    validate : callable or None
+        Maps the predicting network to Dice by class.
+    save_best : callable
+        Called with the predicting network when validation improved.
+    on_step : callable
+        Called with a short note after each step, for progress.
+    """
+
+    method: Method
+    settings: TrainSettings
+    streams: Streams
+    batches: BatchMaker
+    fabric: Any
+    folder: Path
+    validate: Callable[[nn.Module], dict[str, float]] | None
+    save_best: Callable[[nn.Module], None]
+    on_step: Callable[[str], None] = lambda note: None
+    seconds: float = 0.0
+    best: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        decay = self.settings.ema_decay
+        self.ema = None if decay is None else EMA([self.method.predictor()], decay=decay)
+        optimiser = build_optimiser(self.method.parameters(), self.settings.optimiser)
+        self.module, self.optimiser = self.fabric.setup(self.method, optimiser)
+        self.log = RunLog(self.folder / "log.jsonl")
+        self.first_step = 0
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The network that validation measures and the model file holds."""
+        return self.method.predictor() if self.ema is None else self.ema.network
+
+    def resume(self) -> int:
+        """Load the newest checkpoint, if any; return the step to continue at."""
+        checkpoint = newest_checkpoint(self.folder / "checkpoints")
+        if checkpoint is not None:
+            self._restore(checkpoint)
+            self.first_step = checkpoint.step
+            self.seconds, self.best = checkpoint.details["seconds"], checkpoint.details["best"]
+        if self.fabric.is_global_zero:
+            self.log.rewind(self.first_step)
+        self.fabric.barrier()
+        return self.first_step
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        try:
+            self.method.load_state_dict(checkpoint.parts["method"])
+            restore_optimiser(self.optimiser.optimizer, checkpoint.parts["optimiser"])
+            if self.ema is not None:
+                self.ema.load_state_dict(checkpoint.parts["ema"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{self.folder}: the checkpoint of step {checkpoint.step} does not fit this run's networks ({error})",
+                mend="It belongs to another run; start a new run, or put the right checkpoints back.",
+            ) from None
+
+    def fit(self) -> None:
+        """Train to the last step.
+
+        Raises
+        ------
+        InterruptedRunError
+            After SIGINT or SIGTERM; a checkpoint was saved.
+        DataError
+            When the loss is not finite; the cases of the batch are named.
+        """
+        settings, rank, ranks = self.settings, self.fabric.global_rank, self.fabric.world_size
+        steps = read_ahead(lambda step: self.streams.at(step, rank, ranks), self.first_step, settings.iterations)
+        self.module.train()
+        with StopRequest() as stop:
+            started = time.perf_counter()
+            for step, patches in steps:
+                record = self._step(step, patches)
+                finished = time.perf_counter()
+                self.seconds += finished - started
+                logged = step % settings.log_every == 0 or step + 1 == settings.iterations
+                if logged and self.fabric.is_global_zero:
+                    self._log(record, step, finished - started)
+                self.on_step(f"loss {record['loss']:.4f}")
+                started = finished
+                self._after(step + 1, stop)
+                started = time.perf_counter()
+
+    def _step(self, step: int, patches: Any) -> dict[str, Any]:
+        settings = self.settings
+        torch.manual_seed(seed_for(settings.seed, "step", self.fabric.global_rank, step))
+        batch = self.batches.make(step, *patches)
+        rate = set_learning_rate(self.optimiser, settings.optimiser, step, settings.iterations)
+        terms: dict[str, Tensor] = self.module(batch, step)
+        weights = dict.fromkeys(terms, 1.0) | self.method.weights(step)
+        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        loss = float(total.detach())
+        if not math.isfinite(loss):
+            self._refuse(step, batch.cases + batch.unlabelled_cases, terms)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(total)
+        if settings.optimiser.clip_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self.method.parameters(), settings.optimiser.clip_gradient_norm)
+        self.optimiser.step()
+        self.method.after_step(step)
+        if self.ema is not None:
+            self.ema.update([self.method.predictor()], step)
+        return {"loss": loss, "lr": rate, "terms": terms, "weights": weights, "samples": _samples(batch)}
+
+    def _log(self, record: dict[str, Any], step: int, seconds: float) -> None:
+        weights = record["weights"]
+        values = {name: float(term.detach()) for name, term in record["terms"].items()}
+        terms = {
+            name: {"value": value, "weight": weights[name], "product": weights[name] * value}
+            for name, value in values.items()
+        }
+        self.log.write(
+            {
+                "kind": "step",
+                "step": step,
+                "terms": terms,
+                "loss": record["loss"],
+                "lr": record["lr"],
+                "seconds": round(seconds, 4),
+                "samples_per_second": round(record["samples"] * self.fabric.world_size / seconds, 2),
+                "peak_memory_mib": round(peak_memory_mib(self.fabric.device), 1),
+            }
+        )
+
+    def _after(self, done: int, stop: StopRequest) -> None:
+        """Validate, save and stop where it is time, after ``done`` steps."""
+        settings = self.settings
+        last = done == settings.iterations
+        if self.validate is not None and (last or (settings.validate_every and done % settings.validate_every == 0)):
+            self._validate(done)
+        stopping = self._any_rank(stop.requested)
+        if last or stopping or done % settings.checkpoint_every == 0:
+            self._save(done)
+        if stopping and not last:
+            raise InterruptedRunError(
+                f"{self.folder}: stopped after step {done} of {settings.iterations}; everything is saved",
+                mend="Continue with the same command and --resume.",
+            )
+
+    def _validate(self, done: int) -> None:
+        if self.validate is None:
+            return
+        if self.fabric.is_global_zero:
+            network = self.predictor
+            network.eval()
+            dice = self.validate(network)
+            self.module.train()
+            mean = sum(dice.values()) / len(dice) if dice else 0.0
+            self.log.write({"kind": "validation", "step": done - 1, "dice": dice, "mean_dice": mean})
+            if mean > self.best.get("mean_dice", -1.0):
+                self.best = {"step": done, "mean_dice": mean}
+                self.save_best(network)
+        self.fabric.barrier()
+
+    def _save(self, done: int) -> None:
+        if self.fabric.is_global_zero:
+            parts = {
+                "method": dict(self.method.state_dict()),
+                "optimiser": optimiser_tensors(self.optimiser.optimizer),
+            }
+            if self.ema is not None:
+                parts["ema"] = dict(self.ema.state_dict())
+            details = {"seconds": self.seconds, "best": self.best}
+            save_checkpoint(self.folder / "checkpoints", Checkpoint(done, parts, details))
+        self.fabric.barrier()
+
+    def _any_rank(self, flag: bool) -> bool:
+        if self.fabric.world_size == 1:
+            return flag
+        return bool(self.fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum") > 0)
+
+    def _refuse(self, step: int, cases: tuple[str, ...], terms: dict[str, Tensor]) -> None:
+        bad = [name for name, term in terms.items() if not torch.isfinite(term)]
+        raise DataError(
+            f"step {step}: the loss is not finite ({', '.join(bad) or 'sum'}); "
+            f"the batch held {', '.join(sorted(set(cases)))}",
+            mend="Check these cases (fewscan check), or lower optimiser.learning_rate; the last checkpoint is intact.",
+        )
+
+
+def _samples(batch: Any) -> int:
+    return int(batch.images.shape[0] + batch.unlabelled.shape[0])

@@ -1,0 +1,239 @@
+"""A run: a folder that holds a training from its settings to its model.
+
+settings.yaml  plan.yaml  split.json  environment.json  run.json   what was asked, and on what
+log.jsonl  curves.png                                              what happened
+checkpoints/                                                       where to resume
+model.safetensors  model_best.safetensors                          what predicts: last, and best on validation
+store/                                                             prepared scans, unless kept elsewhere
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fewscan.data.plan import Plan
+from fewscan.data.split import Split
+from fewscan.data.prepared import PreparedStore
+from fewscan.errors import UsageError
+from fewscan.locking import folder_lock
+from fewscan.settings import write_json
+from fewscan.training.data import Choice, TrainingData
+from fewscan.training.device import resolve_device
+from fewscan.training.settings import TrainSettings, changed_on_resume, resolve_settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished or unfinished run on disk."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> TrainSettings:
+        """The resolved settings."""
+        return TrainSettings.read(self.folder / "settings.yaml")
+
+    @property
+    def plan(self) -> Plan:
+        """The plan the model was trained with."""
+        return Plan.read(self.folder / "plan.yaml")
+
+    @property
+    def split(self) -> Split:
+        """Which cases were used for what."""
+        return Split.parse(json.loads((self.folder / "split.json").read_text()), source="split.json")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The content of ``run.json``: state, seconds, samples, memory, best validation."""
+        path = self.folder / "run.json"
+        found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        return found
+
+    @property
+    def finished(self) -> bool:
+        """Whether training reached its last step."""
+        return self.summary.get("state") == "finished"
+
+
+def train(
+    data: Path | str,
+    out: Path | str,
+    *,
+    method: str | None = None,
+    preset: str | None = None,
+    labelled: Choice = None,
+    validation: Choice = 0,
+    test: Choice = None,
+    seed: int | None = None,
+    iterations: int | None = None,
+    config: Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    plan: Plan | None = None,
+    planning: dict[str, Any] | None = None,
+    store: Path | str | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    workers: int = 1,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Run:
+    """Train a model and leave everything about it in the folder ``out``.
+
+    Parameters
+    ----------
+    data : path
+        A data set in any layout, or a prepared store.
+    out : path
+        The run folder; must be new or empty unless ``resume``.
+    method, preset : str, optional
+        See ``fewscan methods``; "supervised" and "recommended" unless told.
+    labelled, validation, test : int, float, list of ids, or None
+        How many cases to use as what; see `fewscan.data.split.make_split`.
+    seed : int, optional
+        Of the drawn subset and of everything random in training.
+    iterations : int, optional
+        Short for ``settings={"iterations": ...}``.
+    config : path, optional
+        YAML file of `TrainSettings`.
+    settings : mapping, optional
+        Single settings by dotted key, stronger than the file.
+    plan, planning
+        A plan to use, or wishes for the plan derived from the data.
+    store : path, optional
+        Where prepared scans are kept; ``out/store`` unless told.
+    device : str
+        "auto", "cpu" or "cuda".
+    devices, nodes : int
+        Data-parallel processes per node, and nodes.
+    workers : int
+        Processes that prepare scans. More than one needs the ``if __name__ == "__main__":`` guard in a script.
+    resume : bool
+        Continue an interrupted run with its own settings and split.
+    quiet : bool
+        Print no progress.
+
+    Raises
+    ------
+    UsageError, DataError, InterruptedRunError
+        See `fewscan.errors`.
+    """
+    from fewscan.networks.precision import resolve_precision
+    from fewscan.training.fabric import make_fabric
+    from fewscan.training.start import start_training
+
+    data, out = Path(data), Path(out)
+    if not data.exists():
+        raise UsageError(f"{data}: no such folder or file")
+    single = dict(settings or {})
+    single |= {key: value for key, value in (("iterations", iterations), ("seed", seed)) if value is not None}
+    asked = {"method": method, "preset": preset}
+    resolved = _settings_of(out, asked, _read_config(config), single, resume=resume)
+    run = Run(out)
+    if resume and run.finished:
+        return run
+    where = resolve_device(device)
+    fabric = make_fabric(where, resolve_precision(resolved.precision, where), devices=devices, nodes=nodes)
+    choices = {"labelled": labelled, "validation": validation, "test": test, "seed": resolved.seed}
+    with _locked(out, fabric):
+        with fabric.rank_zero_first():
+            source = TrainingData(data, workers=workers, quiet=quiet)
+            prepared, split = _prepare(run, source, resolved, choices, plan, planning, store)
+        start_training(run, prepared, split, resolved, fabric, quiet=quiet)
+    return run
+
+
+def _prepare(
+    run: Run,
+    data: TrainingData,
+    settings: TrainSettings,
+    choices: Mapping[str, Any],
+    plan: Plan | None,
+    planning: Mapping[str, Any] | None,
+    store: Path | str | None,
+) -> tuple[PreparedStore, Split]:
+    """Write down settings, split and plan, each before the next is made, and prepare the scans.
+
+    Whatever an interrupted run wrote already is read instead, so that it continues with the same decisions.
+    """
+    folder = run.folder
+    if not (folder / "settings.yaml").is_file():
+        settings.write(folder / "settings.yaml")
+    if (folder / "split.json").is_file():
+        split = run.split
+    else:
+        split = data.split(**choices)
+        write_json(folder / "split.json", split.model_dump(mode="json"))
+    if (folder / "plan.yaml").is_file():
+        plan = run.plan
+    else:
+        plan = data.plan(split, plan, planning)
+        plan.write(folder / "plan.yaml")
+    place = Path(store) if store is not None else Path(run.summary.get("store", folder / "store"))
+    prepared = data.prepare(split, plan, place)
+    if not run.finished:
+        write_json(
+            folder / "run.json", {"state": "started", "data": str(data.dataset.root), "store": str(prepared.path)}
+        )
+    return prepared, split
+
+
+@contextmanager
+def _locked(folder: Path, fabric: Any) -> Iterator[None]:
+    """Hold the run's lock in the first process; the others belong to the same run."""
+    if fabric.is_global_zero:
+        with folder_lock(folder, purpose="training"):
+            yield
+    else:
+        yield
+
+
+def _settings_of(
+    out: Path,
+    asked: Mapping[str, str | None],
+    config: Mapping[str, Any],
+    single: Mapping[str, Any],
+    *,
+    resume: bool,
+) -> TrainSettings:
+    """Return the settings of a new run, or of the run to resume; refuse whatever would mix two runs."""
+    path = out / "settings.yaml"
+    if not resume:
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(
+                f"{out}: exists and is not empty", mend="Choose another --out, or continue this run with --resume."
+            )
+        return resolve_settings(**asked, config=config, overrides=single)
+    if not path.is_file():
+        raise UsageError(f"{out}: no run to resume here", mend="Check --out, or start a new run without --resume.")
+    stored = TrainSettings.read(path)
+    if not (config or single or any(asked.values())):
+        return stored
+    base = stored.model_dump(mode="json")
+    given = {key: value for key, value in asked.items() if value is not None}
+    wanted = resolve_settings(config=config or base | given, overrides=single)
+    changed = changed_on_resume(stored, wanted)
+    if changed:
+        raise UsageError(
+            f"{out}: cannot resume with other settings: {', '.join(changed)}",
+            mend="Leave them out to continue as started, or start a new run.",
+        )
+    return wanted
+
+
+def _read_config(config: Path | str | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        data = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--config {config}: not readable as YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"--config {config}: expected a mapping of settings")
+    return data

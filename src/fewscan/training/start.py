@@ -1,0 +1,152 @@
+"""Assemble a training from its settings and carry it to its model file."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewscan.data.plan import Plan
+from fewscan.data.sampling import PatchStream
+from fewscan.data.split import Split
+from fewscan.data.prepared import PreparedCase, PreparedStore
+from fewscan.errors import DataError
+from fewscan.inference.model_file import ModelSpec, save_model
+from fewscan.methods.base import Context, Method
+from fewscan.methods.registry import method_class
+from fewscan.networks.layout import best_layout
+from fewscan.networks.precision import resolve_precision
+from fewscan.networks.registry import build_network
+from fewscan.progress import progress
+from fewscan.seeding import seed_for
+from fewscan.settings import write_json
+from fewscan.training.environment import describe_environment, peak_memory_mib
+from fewscan.training.log import read_log
+from fewscan.training.loop import Training
+from fewscan.training.settings import TrainSettings
+from fewscan.training.streams import BatchMaker, Streams
+from fewscan.training.validation import validate
+
+
+def start_training(
+    run: Any, store: PreparedStore, split: Split, settings: TrainSettings, fabric: Any, *, quiet: bool
+) -> None:
+    """Train (or continue) and write model, curves, environment and summary into the run folder."""
+    device = fabric.device
+    method = build_method(settings, store.plan)
+    plan = fitted_plan(store.plan, settings, method.predictor())
+    dtype = resolve_precision(settings.precision, device)
+    layout = best_layout(plan.dimensions, device, dtype)
+    method.to(device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
+    spec = ModelSpec(plan=plan, network=settings.network, method=settings.method, details=_details(settings, split))
+    validation = [store.case(case_id) for case_id in split.validation]
+    if fabric.is_global_zero:
+        write_json(run.folder / "environment.json", describe_environment(device))
+    with progress("training", settings.iterations, quiet=quiet or not fabric.is_global_zero) as shown:
+        training = Training(
+            method=method,
+            settings=settings,
+            streams=make_streams(store, split, plan, settings, unlabelled=method.uses_unlabelled),
+            batches=BatchMaker(
+                settings.augmentation, device=device, memory_format=layout, seed=settings.seed, rank=fabric.global_rank
+            ),
+            fabric=fabric,
+            folder=run.folder,
+            validate=_validator(validation, plan, fabric, dtype) if validation else None,
+            save_best=lambda network: save_model(run.folder / "model_best.safetensors", network, spec),
+            on_step=lambda note: shown.advance(note=note),
+        )
+        shown.advance(training.resume())
+        training.fit()
+    if fabric.is_global_zero:
+        save_model(run.folder / "model.safetensors", training.predictor, spec)
+        _finish(run, training)
+    fabric.barrier()
+
+
+def build_method(settings: TrainSettings, plan: Plan) -> Method:
+    """Return the method with freshly initialised networks; the same seed gives the same weights."""
+    cls = method_class(settings.method)
+    torch.manual_seed(seed_for(settings.seed, "initialise"))
+
+    def build() -> nn.Module:
+        return build_network(
+            settings.network, dimensions=plan.dimensions, channels=len(plan.channels), classes=plan.class_count
+        )
+
+    hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {settings.method}")
+    context = Context(classes=plan.class_count, dimensions=plan.dimensions, iterations=settings.iterations)
+    return cls(hyper, build, context)
+
+
+def fitted_plan(plan: Plan, settings: TrainSettings, network: nn.Module) -> Plan:
+    """Return the plan with the run's patch size, rounded up to what the network can divide."""
+    divisor = int(getattr(network, "divisor", 1))
+    wanted = settings.patch_size or plan.patch_size
+    patch = tuple(-(-side // divisor) * divisor for side in wanted)
+    return Plan.parse(plan.model_dump() | {"patch_size": patch}, source="patch_size")
+
+
+def make_streams(
+    store: PreparedStore, split: Split, plan: Plan, settings: TrainSettings, *, unlabelled: bool
+) -> Streams:
+    """Return the labelled stream and, where wanted and possible, the unlabelled one."""
+    common: dict[str, Any] = {"patch_size": plan.patch_size, "seed": settings.seed, "slice_axis": plan.slice_axis}
+    labelled = PatchStream(
+        [store.case(case_id) for case_id in split.labelled],
+        count=settings.batch.labelled,
+        name="labelled",
+        with_labels=True,
+        foreground_fraction=settings.foreground_fraction,
+        **common,
+    )
+    _require_every_class(store, split, plan)
+    if not (unlabelled and split.unlabelled and settings.batch.unlabelled):
+        return Streams(labelled, None)
+    cases = [store.case(case_id) for case_id in split.unlabelled]
+    stream = PatchStream(cases, count=settings.batch.unlabelled, name="unlabelled", with_labels=False, **common)
+    return Streams(labelled, stream)
+
+
+def _require_every_class(store: PreparedStore, split: Split, plan: Plan) -> None:
+    present = {index for case_id in split.labelled for index in store.case(case_id).foreground()}
+    missing = [plan.classes[index].name for index in range(1, plan.class_count) if index not in present]
+    if missing:
+        raise DataError(
+            f"no labelled case contains {', '.join(missing)} (labelled: {', '.join(split.labelled)})",
+            mend="Label a case that has it, choose others with --labelled-list, or remove the class from the plan.",
+        )
+
+
+def _validator(
+    cases: list[PreparedCase], plan: Plan, fabric: Any, dtype: torch.dtype
+) -> Callable[[nn.Module], dict[str, float]]:
+    def run_validation(network: nn.Module) -> dict[str, float]:
+        return validate(network, cases, plan, device=fabric.device, dtype=dtype)
+
+    return run_validation
+
+
+def _details(settings: TrainSettings, split: Split) -> dict[str, Any]:
+    return {
+        "iterations": settings.iterations,
+        "seed": settings.seed,
+        "labelled": list(split.labelled),
+        "annotation_cost": len(split.labelled) + len(split.validation),
+    }
+
+
+def _finish(run: Any, training: Training) -> None:
+    from fewscan.report.curves import save_learning_curves
+
+    records = read_log(run.folder / "log.jsonl")
+    save_learning_curves(run.folder / "curves.png", records)
+    summary = run.summary | {
+        "state": "finished",
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "training_seconds": round(training.seconds, 1),
+        "peak_memory_mib": round(peak_memory_mib(training.fabric.device), 1),
+        "best_validation": training.best,
+    }
+    write_json(run.folder / "run.json", summary)

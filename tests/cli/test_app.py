@@ -1,0 +1,91 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+import fewscan
+
+COMMANDS = ["demo", "check", "prepare", "train", "predict", "evaluate", "methods", "cohort"]
+HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydantic", "matplotlib", "monai", "lightning_fabric")
+
+
+def _run(*arguments):
+    return subprocess.run([sys.executable, "-m", "fewscan", *arguments], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("arguments", [[], *[[command] for command in COMMANDS]])
+def test_help_imports_nothing_heavy(arguments):
+    """What makes --help answer at once; the time itself is measured in benchmarks/."""
+    code = (
+        "import sys; sys.argv = ['fewscan', *sys.argv[1:], '--help']\n"
+        "from fewscan.cli.app import main\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        f"    print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert "Usage" in result.stdout
+    assert result.stdout.rstrip().endswith("HEAVY []")
+
+
+def test_import_fewscan_is_light():
+    code = f"import fewscan, sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_version():
+    assert _run("--version").stdout.strip() == f"fewscan {fewscan.__version__}"
+
+
+def test_usage_error_exits_2():
+    result = _run("train")
+    assert result.returncode == 2
+    assert "Missing argument" in result.stderr
+
+
+def test_wrong_setting_exits_2_and_names_the_nearest(tmp_path):
+    result = _run("train", str(tmp_path), "--out", str(tmp_path / "run"), "--set", "iteration=5")
+    assert result.returncode == 2
+    assert "did you mean 'iterations'" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_error_exits_3(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = _run("train", str(tmp_path / "empty"), "--out", str(tmp_path / "run"))
+    assert result.returncode == 3
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_methods_lists_and_describes():
+    assert "supervised" in _run("methods").stdout
+    details = json.loads(_run("methods", "supervised", "--json").stdout)
+    assert details["presets"]["paper"]["optimiser"]["name"] == "sgd"
+    assert "dice_weight" in _run("methods", "supervised").stdout
+
+
+def test_unknown_method():
+    result = _run("methods", "supervisd")
+    assert result.returncode == 2
+    assert "did you mean 'supervised'" in result.stderr
+
+
+def test_all_public_names_can_be_imported():
+    for name in fewscan.__all__:
+        assert getattr(fewscan, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = fewscan.nothing
+    assert "train" in dir(fewscan)
+
+
+def test_plain_locale_narrow_terminal_and_no_colour():
+    environment = {"LANG": "C", "LC_ALL": "C", "COLUMNS": "20", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}
+    result = subprocess.run(
+        [sys.executable, "-m", "fewscan", "methods"], capture_output=True, env=environment, timeout=60
+    )
+    assert result.returncode == 0
+    assert b"\x1b[" not in result.stdout

@@ -1,0 +1,126 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fewscan.data.sampling import PatchStream, cut, random_start, start_around
+
+
+class FakeCase:
+    """A case whose voxel values are their own flat index, so that a patch shows where it came from."""
+
+    def __init__(self, case_id="a", size=(6, 5, 4), foreground=None, background=-1.0, readable=True):
+        self.id, self.size, self.background, self.readable = case_id, size, (background,), readable
+        self._foreground = foreground or {}
+
+    def image(self):
+        return np.arange(np.prod(self.size), dtype=np.float32).reshape(1, *self.size)
+
+    def label(self):
+        if not self.readable:
+            raise AssertionError("a label was opened")
+        return np.ones(self.size, np.uint8)
+
+    def foreground(self):
+        return self._foreground
+
+
+def _stream(cases, **changes):
+    settings = {"patch_size": (4, 4, 4), "count": 2, "seed": 0, "name": "labelled", "with_labels": True}
+    return PatchStream(cases, **(settings | changes))
+
+
+def test_a_step_is_a_pure_function_of_the_seed():
+    cases = [FakeCase(str(k)) for k in range(3)]
+    first, second = _stream(cases), _stream(cases[::-1])
+    second.at(11)  # what was asked before does not matter
+    assert np.array_equal(first.at(5).images, second.at(5).images)
+    assert not np.array_equal(first.at(5).images, _stream(cases, seed=1).at(5).images)
+
+
+def test_every_case_comes_once_before_any_comes_twice():
+    stream = _stream([FakeCase(str(k)) for k in range(5)])
+    ids = [stream.case_at(position).id for position in range(20)]
+    for epoch in range(4):
+        assert sorted(ids[5 * epoch : 5 * epoch + 5]) == ["0", "1", "2", "3", "4"]
+    assert ids[:5] != ids[5:10]
+
+
+def test_processes_share_an_epoch_between_them():
+    stream = _stream([FakeCase(str(k)) for k in range(4)])
+    ids = stream.at(0, rank=0, world_size=2).cases + stream.at(0, rank=1, world_size=2).cases
+    assert sorted(ids) == ["0", "1", "2", "3"]
+
+
+def test_unlabelled_stream_opens_no_label():
+    patches = _stream([FakeCase(readable=False)], with_labels=False, foreground_fraction=1.0).at(0)
+    assert patches.labels is None
+
+
+def test_foreground_patches_contain_their_voxel():
+    voxel = np.array([[5, 4, 3]], np.int32)
+    stream = _stream([FakeCase(foreground={1: voxel})], patch_size=(2, 2, 2), foreground_fraction=1.0)
+    # the value of voxel (5, 4, 3) in a 6x5x4 scan is 5*20 + 4*4 + 3 = 119
+    for step in range(5):
+        assert (stream.at(step).images == 119).any(axis=(1, 2, 3, 4)).all()
+
+
+def test_classes_are_drawn_evenly_whatever_their_size():
+    many = np.zeros((1000, 3), np.int32)
+    one = np.array([[5, 4, 3]], np.int32)
+    stream = _stream([FakeCase(foreground={1: many, 2: one})], patch_size=(1, 1, 1), foreground_fraction=1.0)
+    values = Counter(float(v) for step in range(200) for v in stream.at(step).images.ravel())
+    assert set(values) == {0.0, 119.0}
+    assert 140 < values[119.0] < 260
+
+
+def test_small_scan_is_padded_with_its_background_and_label_zero():
+    patches = _stream([FakeCase(size=(2, 2, 2), background=-3.5)]).at(0)
+    assert (patches.images == -3.5).sum() == 2 * (64 - 8)
+    assert patches.labels.sum() == 2 * 8
+    assert patches.background.tolist() == [[-3.5], [-3.5]]
+
+
+@pytest.mark.parametrize(("axis", "size"), [(0, (1, 5, 4)), (1, (6, 1, 4)), (2, (6, 5, 1))])
+def test_slice_wise_patches_are_two_dimensional(axis, size):
+    patches = _stream([FakeCase(size=size)], patch_size=(4, 4), slice_axis=axis).at(0)
+    assert patches.images.shape == (2, 1, 4, 4)
+    assert patches.labels.shape == (2, 4, 4)
+
+
+def test_last_offset_is_drawn():
+    starts = {random_start((5,), (3,), np.random.default_rng(k)) for k in range(100)}
+    assert starts == {(0,), (1,), (2,)}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31))
+def test_random_box_covers_the_scan_or_lies_within(size, box, seed):
+    (start,) = random_start((size,), (box,), np.random.default_rng(seed))
+    if box <= size:
+        assert 0 <= start <= size - box
+    else:
+        assert start <= 0 <= size <= start + box
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.data())
+def test_box_around_a_voxel_contains_it(size, box, data):
+    voxel = data.draw(st.integers(0, size - 1))
+    (start,) = start_around((voxel,), (size,), (box,))
+    assert start <= voxel < start + box
+
+
+def test_cut_by_hand():
+    array = np.array([[1, 2, 3]])
+    assert cut(array, (-1,), (3,), np.array([9])).tolist() == [[9, 1, 2]]
+    assert cut(array, (1,), (4,), np.array([9])).tolist() == [[2, 3, 9, 9]]
+    assert cut(array, (1,), (2,), np.array([9])).tolist() == [[2, 3]]
+
+
+def test_cut_returns_a_copy():
+    array = np.zeros((1, 3))
+    cut(array, (0,), (3,), np.zeros(1))[...] = 1
+    assert array.sum() == 0

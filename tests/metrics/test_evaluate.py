@@ -1,0 +1,211 @@
+import csv
+import json
+from contextlib import contextmanager
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fewscan.data.geometry import Geometry
+from fewscan.errors import DataError
+from fewscan.metrics.case_scores import METRICS
+from fewscan.metrics.evaluate import evaluate
+from fewscan.metrics.summary import ALL_CLASSES
+
+IDENTITY = Geometry.identity((12, 8, 14), (1.0, 1.0, 5.0))
+
+
+def score_rows(folder: Path, name: str = "scores.csv") -> list[dict[str, str]]:
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_cases_by_hand(write_label, tmp_path) -> None:
+    # cubes of side 4: shifted by 1 the Dice is 2 * 48 / 128 = 0.75, by 0 it is 1
+    for case, shift in (("a", 0), ("b", 1)):
+        write_label(f"true/{case}.nii.gz", (1, 0))
+        write_label(f"pred/{case}.nii.gz", (1, shift))
+    result = evaluate(tmp_path / "pred", tmp_path / "true", names={1: "organ"}, workers=1)
+    assert result.case_ids == ("a", "b")
+    assert result.row("organ", "dice").mean == pytest.approx(0.875)
+    assert result.row("organ", "hd_mm").mean == pytest.approx(0.5)
+    assert result.row("organ", "hd_mm").n == 2
+    assert result.means["organ"].possible
+    with pytest.raises(KeyError):
+        result.row(ALL_CLASSES, "dice")  # one class needs no mean over classes
+
+
+def test_distances_use_the_spacing(write_label, tmp_path) -> None:
+    label = write_label("true/a.nii.gz", (1, 0, 2))
+    prediction = write_label("pred/a.nii.gz", (1, 0, 5))
+    result = evaluate(prediction, label)
+    assert result.row("1", "hd_vox").mean == 3.0
+    assert result.row("1", "hd_mm").mean == 15.0
+
+
+def test_classes_are_the_union_of_declared_and_found(write_label, tmp_path) -> None:
+    write_label("true/a.nii.gz", (1, 0))
+    write_label("true/b.nii.gz", (4, 0, 8))
+    write_label("pred/a.nii.gz", (1, 0))
+    write_label("pred/b.nii.gz", (4, 0, 8), (6, 0, 2))
+    result = evaluate(tmp_path / "pred", tmp_path / "true", names={1: "one", 9: "nine"})
+    assert result.names == {1: "one", 4: "4", 6: "6", 9: "nine"}
+    assert len(result.scores) == 8
+    assert (result.row("one", "dice").n, result.row("one", "dice").absent) == (1, 1)
+    assert result.row("6", "hd_mm").mean == inf  # invented in b
+    assert result.row("nine", "dice").n == 0
+    # a holds class 1 only: 1; b: (1 + 0) / 2
+    assert result.row(ALL_CLASSES, "dice").mean == pytest.approx(0.75)
+
+
+def test_files_hold_infinity_and_absence(write_label, tmp_path) -> None:
+    write_label("true/a.nii.gz", (1, 0))
+    write_label("pred/a.nii.gz")
+    result = evaluate(tmp_path / "pred", tmp_path / "true", names={1: "liver, left", 2: "spleen"})
+    files = result.write(tmp_path / "out")
+    assert [file.name for file in files] == ["scores.csv", "summary.csv", "evaluation.json"]
+    liver, spleen = score_rows(tmp_path / "out")
+    assert (liver["class"], liver["dice"], liver["hd95_mm"], liver["ravd"]) == ("liver, left", "0.0", "inf", "1.0")
+    assert {spleen[metric] for metric in METRICS} == {"n/a"}
+    data = json.loads((tmp_path / "out" / "evaluation.json").read_text(), parse_constant=pytest.fail)
+    assert data["scores"][0]["scores"]["hd95_mm"] == "inf"
+    assert data["scores"][1]["scores"]["dice"] is None
+    assert data["cases"] == 1
+    summary = {(row["class"], row["metric"]): row for row in score_rows(tmp_path / "out", "summary.csv")}
+    assert summary["liver, left", "asd_vox"]["infinite"] == "1"
+    assert summary["spleen", "dice"]["absent"] == "1"
+    text = result.table()
+    assert "liver, left: infinite distance in 1 of 1 cases" in text
+    assert "spleen: in 1 cases neither truth nor prediction has it" in text
+
+
+def test_comparison_with_a_baseline(write_label, tmp_path) -> None:
+    for index in range(6):
+        write_label(f"true/{index}.nii.gz", (1, 0))
+        write_label(f"pred/{index}.nii.gz", (1, index % 2))
+        write_label(f"base/{index}.nii.gz", (1, 2 + index % 2))
+    result = evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base")
+    dice = result.comparison[0]
+    assert (dice.label, dice.metric, dice.improved, dice.worse) == ("1", "dice", 6, 0)
+    assert dice.test.p == pytest.approx(2 / 64)
+    # three cases each: 1 and 0.75 against 0.5 and 0.25
+    assert (dice.mean, dice.baseline_mean) == (pytest.approx(0.875), pytest.approx(0.375))
+    assert "Against the baseline" in result.table()
+    assert "comparison.csv" in [file.name for file in result.write(tmp_path / "out")]
+    assert score_rows(tmp_path / "out", "comparison.csv")[0]["improved"] == "6"
+    # the table of an older comparison does not stay beside new scores
+    evaluate(tmp_path / "pred", tmp_path / "true").write(tmp_path / "out")
+    assert not (tmp_path / "out" / "comparison.csv").exists()
+
+
+def test_missing_cases_are_named_in_the_table(write_label, tmp_path) -> None:
+    for case in "abc":
+        write_label(f"true/{case}.nii.gz", (1, 0))
+    for name in ("pred/a", "pred/b", "base/b", "base/c"):
+        write_label(f"{name}.nii.gz", (1, 0))
+    alone = evaluate(tmp_path / "pred", tmp_path / "true", allow_missing=True)
+    assert alone.missing == ("c",)
+    assert "NOT SCORED, no prediction: c" in alone.table()
+    both = evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base", allow_missing=True)
+    assert both.case_ids == ("b",)
+    assert both.missing == ("a", "c")
+    write_label("pred/c.nii.gz", (1, 0))
+    with pytest.raises(DataError, match=r"base: 1 of 3 labelled cases .*: a"):
+        evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base")
+
+
+def test_no_case_in_common_with_the_baseline(write_label, tmp_path) -> None:
+    for name in ("true/a", "true/b", "pred/a", "base/b"):
+        write_label(f"{name}.nii.gz", (1, 0))
+    with pytest.raises(DataError, match="no case in common"):
+        evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base", allow_missing=True)
+
+
+def test_largest_component(write_label) -> None:
+    label = write_label("true/a.nii.gz", (1, 0, 2))
+    prediction = write_label("pred/a.nii.gz", (1, 0, 2), (1, 0, 9))
+    assert evaluate(prediction, label).row("1", "dice").mean == pytest.approx(2 * 64 / 192)
+    kept = evaluate(prediction, label, largest_component=True)
+    assert kept.row("1", "dice").mean == 1.0
+    assert "largest component" in kept.table()
+
+
+@pytest.mark.parametrize(
+    ("geometry", "reason"),
+    [
+        (Geometry.identity((12, 8, 15), (1.0, 1.0, 5.0)), r"size \(12, 8, 15\) and \(12, 8, 14\)"),
+        (Geometry.identity((12, 8, 14), (1.0, 1.0, 4.0)), r"spacing \(1.0, 1.0, 4.0\)"),
+        (Geometry((12, 8, 14), (1.0, 1.0, 5.0), (0.0, 0.0, 2.5), IDENTITY.direction), "0.5 voxels apart"),
+        (Geometry((12, 8, 14), (1.0, 1.0, 5.0), (0.0, 0.0, 0.0), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)), "another grid"),
+    ],
+)
+def test_other_grids_are_refused(write_label, geometry: Geometry, reason: str) -> None:
+    label = write_label("true/a.nii.gz", (1, 0))
+    prediction = write_label("pred/a.nii.gz", (1, 0), geometry=geometry)
+    with pytest.raises(DataError, match=reason) as error:
+        evaluate(prediction, label)
+    assert "case a" in error.value.message
+    assert str(prediction) in error.value.message
+
+
+def test_all_bad_cases_are_reported_at_once(write_label, tmp_path) -> None:
+    for case in "abc":
+        write_label(f"true/{case}.nii.gz", (1, 0))
+        write_label(f"pred/{case}.nii.gz", (1, 0))
+    write_label("pred/a.nii.gz", (-1, 0), dtype="int16")
+    (tmp_path / "pred" / "c.nii.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="2 cases cannot be scored") as error:
+        evaluate(tmp_path / "pred", tmp_path / "true")
+    assert "negative values (lowest: -1)" in error.value.message
+    assert "c.nii.gz" in error.value.message
+
+
+def test_probabilities_are_no_labels(write_label, tmp_path) -> None:
+    from fewscan.data.image_io import write_image
+
+    label = write_label("true/a.nii.gz", (1, 0))
+    write_image(tmp_path / "soft.nii.gz", np.full((12, 8, 14), 0.5, np.float32), IDENTITY)
+    with pytest.raises(DataError, match=r"soft\.nii\.gz"):
+        evaluate(tmp_path / "soft.nii.gz", label)
+
+
+def test_two_dimensional_images(tmp_path) -> None:
+    from fewscan.data.image_io import write_image
+
+    array = np.zeros((10, 6), np.uint8)
+    array[2:6, 1:5] = 1
+    for folder, shift in (("true", 0), ("pred", 2)):
+        write_image(tmp_path / folder / "a.png", np.roll(array, shift, axis=0), Geometry.identity((10, 6)))
+    result = evaluate(tmp_path / "pred", tmp_path / "true")
+    assert result.row("1", "dice").mean == pytest.approx(0.5)  # 8 of 16 pixels in common
+    assert result.row("1", "hd_vox").mean == 2.0
+
+
+def test_progress_counts_every_file(write_label, tmp_path) -> None:
+    for case in "ab":
+        write_label(f"true/{case}.nii.gz", (1, 0))
+        write_label(f"pred/{case}.nii.gz", (1, 0))
+    seen = []
+
+    class Counter:
+        def advance(self, n: int = 1) -> None:
+            seen.append(n)
+
+    @contextmanager
+    def show(description: str, total: int):
+        seen.append((description, total))
+        yield Counter()
+
+    evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "pred", progress=show)
+    assert seen == [("evaluate", 4), 1, 1, 1, 1]
+
+
+@pytest.mark.real
+def test_hippocampus_labels_against_themselves(real_data: Path) -> None:
+    labels = real_data / "hippocampus" / "Dataset004_Hippocampus" / "labelsTs"
+    ids = sorted(file.name.removesuffix(".nii.gz") for file in labels.iterdir())[:3]
+    result = evaluate(labels, labels, case_ids=ids)
+    assert result.case_ids == tuple(ids)
+    assert result.row(ALL_CLASSES, "dice").mean == 1.0
+    assert result.row("1", "hd_mm").mean == 0.0

@@ -1,0 +1,40 @@
+"""Two data-parallel processes over gloo on the CPU, started as a user would with torchrun."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from fewscan.training.checkpoint import newest_checkpoint
+from fewscan.training.log import read_log
+from fewscan.training.run import Run
+
+
+def _free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(store, fast, tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1",
+        f"--master_port={_free_port()}", "-m", "fewscan", "train", str(store), "--out", str(out), "--device", "cpu",
+        "--validation", "1",
+    ]  # fmt: skip
+    for key, value in fast.items():
+        command += ["--set", f"{key}={json.dumps(value)}"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    run = Run(out)
+    assert run.finished
+    steps = [record for record in read_log(out / "log.jsonl") if record["kind"] == "step"]
+    assert [record["step"] for record in steps] == list(range(8))
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    weights = newest_checkpoint(out / "checkpoints").parts["method"]
+    assert all(torch.isfinite(value).all() for value in weights.values())

@@ -1,0 +1,42 @@
+import pytest
+import torch
+from torch import nn
+
+from fewscan.training.optimisers import build_optimiser, optimiser_tensors, restore_optimiser, set_learning_rate
+from fewscan.training.settings import OptimiserSettings
+
+
+def _steps(layer, optimiser, inputs):
+    for value in inputs:
+        optimiser.zero_grad()
+        layer(torch.full((1, 2), float(value))).sum().backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_restored_state_continues_bit_for_bit(name):
+    settings = OptimiserSettings(name=name, learning_rate=0.1)
+    whole, halves = nn.Linear(2, 1), nn.Linear(2, 1)
+    halves.load_state_dict(whole.state_dict())
+    _steps(whole, build_optimiser(whole.parameters(), settings), [1, 2, 3, 4])
+
+    first = build_optimiser(halves.parameters(), settings)
+    _steps(halves, first, [1, 2])
+    second = build_optimiser(halves.parameters(), settings)
+    restore_optimiser(second, {key: value.clone() for key, value in optimiser_tensors(first).items()})
+    _steps(halves, second, [3, 4])
+    assert torch.equal(whole.weight, halves.weight)
+
+
+def test_untrained_parameters_are_left_out():
+    layer = nn.Linear(2, 1)
+    layer.bias.requires_grad_(False)
+    optimiser = build_optimiser(layer.parameters(), OptimiserSettings())
+    assert [len(group["params"]) for group in optimiser.param_groups] == [1]
+
+
+def test_rate_follows_the_schedule():
+    settings = OptimiserSettings(name="sgd", learning_rate=0.01, schedule="step")
+    optimiser = build_optimiser(nn.Linear(1, 1).parameters(), settings)
+    assert set_learning_rate(optimiser, settings, 2500, 6000) == pytest.approx(0.001)
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.001)

@@ -1,0 +1,76 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from fewscan.augment.settings import augmentation
+from fewscan.data.sampling import Patches
+from fewscan.training.streams import BatchMaker, read_ahead
+
+
+def test_read_ahead_yields_every_step_in_order():
+    assert list(read_ahead(lambda step: step * step, 2, 6)) == [(2, 4), (3, 9), (4, 16), (5, 25)]
+    assert list(read_ahead(lambda step: step, 3, 3)) == []
+
+
+def test_the_next_step_is_read_while_this_one_is_used():
+    begun = threading.Event()
+
+    def read(step):
+        if step == 1:
+            begun.set()
+        return step
+
+    steps = read_ahead(read, 0, 3)
+    next(steps)
+    assert begun.wait(10)
+
+
+def test_a_failure_while_reading_arrives_at_its_step():
+    def read(step):
+        if step == 1:
+            raise OSError("scan went away")
+        return step
+
+    steps = read_ahead(read, 0, 3)
+    assert next(steps) == (0, 0)
+    with pytest.raises(OSError, match="scan went away"):
+        next(steps)
+
+
+def _patches(count, *, labels):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(count, 1, 8, 8, 8)).astype(np.float32)
+    truth = (images[:, 0] > 0).astype(np.uint8) if labels else None
+    return Patches(images, truth, np.zeros((count, 1), np.float32), tuple(f"c{k}" for k in range(count)))
+
+
+def _maker(**changes):
+    settings = {
+        "device": torch.device("cpu"), "memory_format": torch.channels_last_3d, "seed": 0, "rank": 0,
+    }  # fmt: skip
+    return BatchMaker(augmentation("standard"), **(settings | changes))
+
+
+def test_a_batch_is_a_pure_function_of_seed_rank_and_step():
+    first = _maker().make(3, _patches(2, labels=True), _patches(1, labels=False))
+    again = _maker().make(3, _patches(2, labels=True), _patches(1, labels=False))
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.unlabelled, again.unlabelled)
+    others = [_maker(rank=1).make(3, _patches(2, labels=True), None), _maker().make(4, _patches(2, labels=True), None)]
+    assert not any(torch.equal(first.images, other.images) for other in others)
+
+
+def test_shapes_types_and_layout():
+    batch = _maker().make(0, _patches(3, labels=True), _patches(1, labels=False))
+    assert batch.images.shape == (3, 1, 8, 8, 8)
+    assert batch.labels.dtype == torch.int64
+    assert batch.unlabelled_cases == ("c0",)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_no_unlabelled_stream_gives_an_empty_share():
+    batch = _maker().make(0, _patches(3, labels=True), None)
+    assert batch.unlabelled.shape == (0, 1, 8, 8, 8)
+    assert batch.unlabelled_cases == ()
