@@ -2,8 +2,8 @@
 
     python benchmarks/real_scans.py hippocampus_all --data DATA --out RUNS --seeds 0 1 2
 
-DATA holds the data sets by name (Dataset004_Hippocampus, ...). Every result holds the commands, the machine, the seconds
-and the scores; see the list of experiments below. Finished ones are kept, so a stopped call can be repeated.
+DATA holds the data sets by name (Dataset004_Hippocampus, ...). Every result holds the commands, the machine, the
+seconds and the scores; see the list of experiments below. Finished ones are kept, so a stopped call can be repeated.
 """
 
 import argparse
@@ -48,10 +48,11 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
         subset = ["--labelled-list", write_first_cases(source, spec["first"], runs / f"{name}.txt")]
     trained_on = store if "spacing" in spec else source
     place = [] if "spacing" in spec else ["--store", store]
-    resume = ["--resume"] if (run / "settings.yaml").is_file() else [*subset, *spec["train"], *extra, "--seed", str(seed)]
+    started = (run / "settings.yaml").is_file()
+    options = ["--resume"] if started else [*subset, *spec["train"], *extra, "--seed", str(seed)]
     predictions = run / "predictions"
     commands += [
-        ["train", trained_on, "--out", run, *place, *resume],
+        ["train", trained_on, "--out", run, *place, *options],
         ["predict", run, source / "imagesTs", "--out", predictions],
         ["evaluate", predictions, source / "labelsTs", "--out", run / "evaluation"],
     ]
@@ -104,9 +105,7 @@ def main() -> None:
             if path.is_file():
                 print(f"{path.name}: kept")
                 continue
-            result = run_experiment(
-                name, data=arguments.data, runs=arguments.out, seed=seed, extra=arguments.extra
-            )
+            result = run_experiment(name, data=arguments.data, runs=arguments.out, seed=seed, extra=arguments.extra)
             path.write_text(json.dumps(result, indent=2) + "\n")
             print(f"{path.name}: written")
 

@@ -7,7 +7,7 @@ import pytest
 import fewscan
 
 COMMANDS = ["demo", "check", "prepare", "train", "predict", "evaluate", "methods", "cohort"]
-HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydantic", "matplotlib", "monai", "lightning_fabric")
+HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "monai", "lightning_fabric")
 
 
 def _run(*arguments):

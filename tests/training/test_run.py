@@ -50,7 +50,7 @@ def test_run_leaves_everything_about_itself(unbroken):
     }  # fmt: skip
     assert unbroken.finished
     assert ".lock" not in names
-    assert unbroken.split.labelled == ("scan0", "scan1", "scan2", "scan3")
+    assert set(unbroken.split.labelled) == {"scan0", "scan1", "scan2", "scan3"}
     assert unbroken.split.test == ("scan6", "scan7")
     assert unbroken.summary["peak_memory_mib"] > 0
 
@@ -133,7 +133,7 @@ def test_kill_9_at_random_moments(unbroken, store, fast, tmp_path):
         process = subprocess.Popen(
             start if not (out / "settings.yaml").is_file() else [*command, "--resume"],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         # wait until it has begun to log, then kill it a little later, each time at another moment
         deadline = time.monotonic() + 60

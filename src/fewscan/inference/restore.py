@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fewscan.data.components import keep_largest_components
 from fewscan.data.geometry import Geometry
 from fewscan.data.scan_meta import ScanMeta
 from fewscan.errors import DataError
-from fewscan.inference.components import keep_largest_components
 
 LABEL_TYPES = (np.uint8, np.uint16, np.int16, np.int32)  # what every image format can hold
 

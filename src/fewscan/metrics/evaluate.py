@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from fewscan.data.components import keep_largest_components
 from fewscan.data.grids import TOLERANCE_VOX, grid_distance_vox
 from fewscan.data.image_io import Image, read_image
 from fewscan.data.label_map import count_values, integer_labels
 from fewscan.data.workers import available_workers
 from fewscan.errors import DataError, FewscanError
-from fewscan.inference.components import keep_largest_components
 from fewscan.metrics.case_scores import ABSENT, ClassScores, score_case
 from fewscan.metrics.evaluation import Evaluation
 from fewscan.metrics.pairing import Pair, Pairing, pair_files

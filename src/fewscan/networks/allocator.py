@@ -1,9 +1,9 @@
 """Memory that large tensors give back is kept for the next ones.
 
 The C library hands every block above 32 MB back to the operating system at once, and the next tensor of that size waits
-for fresh zeroed pages: up to a third of the time of a training step on the CPU. On 2 cores of an AMD EPYC with AVX512-BF16 a
-bf16 step of the V-Net (4 x 112x112x80) takes 2.4 s as the library comes and 1.7 s with `keep_freed_memory`, at a
-quarter more peak memory; one of the U-Net (4 x 48x64x48) 0.47 s and 0.41 s, at the same peak memory.
+for fresh zeroed pages: up to a third of the time of a training step on the CPU. On 2 cores of an AMD EPYC with
+AVX512-BF16 a bf16 step of the V-Net (4 x 112x112x80) takes 2.4 s as the library comes and 1.7 s with its two settings
+changed as here, at a quarter more peak memory; one of the U-Net (4 x 48x64x48) 0.47 s and 0.41 s, at the same peak.
 """
 
 import ctypes

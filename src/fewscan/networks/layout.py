@@ -7,8 +7,8 @@ One forward, backward and step on an AMD EPYC with AVX512-BF16 (torch 2.13, bf16
     vnet, 4 x 112x112x80, two cores         8.33          6.07          3.99          2.47
     unet, 4 x 48x64x48,   one core          2.76          1.93          1.36          1.01
 
-What loses on contiguous tensors are convolutions of few channels, pooling and linear up-sampling; the blocks are written
-so that channels-last tensors stay so. The networks of MONAI were not measured.
+What loses on contiguous tensors are convolutions of few channels, pooling and linear up-sampling; the blocks are
+written so that channels-last tensors stay so. The networks of MONAI were not measured.
 """
 
 import torch

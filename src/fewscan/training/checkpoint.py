@@ -1,8 +1,8 @@
 """Checkpoints: at any instant at least one complete checkpoint exists.
 
 Each is one safetensors file with the method's and the optimiser's tensors, the step, and a hash. It is written beside
-its place, flushed and renamed; only then is the oldest of three deleted. No random state is kept, because none is needed:
-see `fewscan.seeding`.
+its place, flushed and renamed; only then is the oldest of three deleted. No random state is kept, because none is
+needed: see `fewscan.seeding`.
 """
 
 from pathlib import Path

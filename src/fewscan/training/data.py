@@ -7,8 +7,8 @@ from typing import Any
 
 from fewscan.data.case import Case, Dataset
 from fewscan.data.plan import Plan
-from fewscan.data.split import Split, make_split
 from fewscan.data.prepared import PreparedStore
+from fewscan.data.split import Split, make_split
 from fewscan.errors import UsageError
 from fewscan.progress import progress
 

@@ -17,10 +17,11 @@ from typing import Any
 import yaml
 
 from fewscan.data.plan import Plan
-from fewscan.data.split import Split
 from fewscan.data.prepared import PreparedStore
+from fewscan.data.split import Split
 from fewscan.errors import UsageError
 from fewscan.locking import folder_lock
+from fewscan.progress import say
 from fewscan.settings import write_json
 from fewscan.training.data import Choice, TrainingData
 from fewscan.training.device import resolve_device
@@ -144,8 +145,8 @@ def train(
     with _locked(out, fabric):
         with fabric.rank_zero_first():
             source = TrainingData(data, workers=workers, quiet=quiet)
-            prepared, split = _prepare(run, source, resolved, choices, plan, planning, store)
-        start_training(run, prepared, split, resolved, fabric, quiet=quiet)
+            prepared, split, fitted = _prepare(run, source, resolved, choices, plan, planning, store)
+        start_training(run, prepared, split, fitted, resolved, fabric, quiet=quiet)
     return run
 
 
@@ -157,11 +158,13 @@ def _prepare(
     plan: Plan | None,
     planning: Mapping[str, Any] | None,
     store: Path | str | None,
-) -> tuple[PreparedStore, Split]:
+) -> tuple[PreparedStore, Split, Plan]:
     """Write down settings, split and plan, each before the next is made, and prepare the scans.
 
     Whatever an interrupted run wrote already is read instead, so that it continues with the same decisions.
     """
+    from fewscan.training.start import fitted_plan
+
     folder = run.folder
     if not (folder / "settings.yaml").is_file():
         settings.write(folder / "settings.yaml")
@@ -169,11 +172,13 @@ def _prepare(
         split = run.split
     else:
         split = data.split(**choices)
+        for note in split.notes:
+            say(f"note: {note}")
         write_json(folder / "split.json", split.model_dump(mode="json"))
     if (folder / "plan.yaml").is_file():
         plan = run.plan
     else:
-        plan = data.plan(split, plan, planning)
+        plan = fitted_plan(data.plan(split, plan, planning), settings)
         plan.write(folder / "plan.yaml")
     place = Path(store) if store is not None else Path(run.summary.get("store", folder / "store"))
     prepared = data.prepare(split, plan, place)
@@ -181,7 +186,7 @@ def _prepare(
         write_json(
             folder / "run.json", {"state": "started", "data": str(data.dataset.root), "store": str(prepared.path)}
         )
-    return prepared, split
+    return prepared, split, plan
 
 
 @contextmanager

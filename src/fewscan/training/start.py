@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from fewscan.data.plan import Plan
+from fewscan.data.prepared import PreparedCase, PreparedStore
 from fewscan.data.sampling import PatchStream
 from fewscan.data.split import Split
-from fewscan.data.prepared import PreparedCase, PreparedStore
 from fewscan.errors import DataError
 from fewscan.inference.model_file import ModelSpec, save_model
 from fewscan.methods.base import Context, Method
 from fewscan.methods.registry import method_class
+from fewscan.networks.allocator import keep_freed_memory
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 from fewscan.networks.registry import build_network
@@ -30,16 +31,24 @@ from fewscan.training.validation import validate
 
 
 def start_training(
-    run: Any, store: PreparedStore, split: Split, settings: TrainSettings, fabric: Any, *, quiet: bool
+    run: Any,
+    store: PreparedStore,
+    split: Split,
+    plan: Plan,
+    settings: TrainSettings,
+    fabric: Any,
+    *,
+    quiet: bool,
 ) -> None:
     """Train (or continue) and write model, curves, environment and summary into the run folder."""
+    keep_freed_memory()
     device = fabric.device
-    method = build_method(settings, store.plan)
-    plan = fitted_plan(store.plan, settings, method.predictor())
+    method = build_method(settings, plan)
     dtype = resolve_precision(settings.precision, device)
     layout = best_layout(plan.dimensions, device, dtype)
     method.to(device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
-    spec = ModelSpec(plan=plan, network=settings.network, method=settings.method, details=_details(settings, split))
+    details = _details(settings, split, plan)
+    spec = ModelSpec(plan=plan, network=settings.network, method=settings.method, details=details)
     validation = [store.case(case_id) for case_id in split.validation]
     if fabric.is_global_zero:
         write_json(run.folder / "environment.json", describe_environment(device))
@@ -49,7 +58,12 @@ def start_training(
             settings=settings,
             streams=make_streams(store, split, plan, settings, unlabelled=method.uses_unlabelled),
             batches=BatchMaker(
-                settings.augmentation, device=device, memory_format=layout, seed=settings.seed, rank=fabric.global_rank
+                settings.augmentation,
+                device=device,
+                memory_format=layout,
+                seed=settings.seed,
+                rank=fabric.global_rank,
+                spacing_mm=patch_spacing_mm(plan),
             ),
             fabric=fabric,
             folder=run.folder,
@@ -80,12 +94,22 @@ def build_method(settings: TrainSettings, plan: Plan) -> Method:
     return cls(hyper, build, context)
 
 
-def fitted_plan(plan: Plan, settings: TrainSettings, network: nn.Module) -> Plan:
+def fitted_plan(plan: Plan, settings: TrainSettings) -> Plan:
     """Return the plan with the run's patch size, rounded up to what the network can divide."""
-    divisor = int(getattr(network, "divisor", 1))
+    divisor = int(getattr(build_method(settings, plan).predictor(), "divisor", 1))
     wanted = settings.patch_size or plan.patch_size
     patch = tuple(-(-side // divisor) * divisor for side in wanted)
     return Plan.parse(plan.model_dump() | {"patch_size": patch}, source="patch_size")
+
+
+def patch_spacing_mm(plan: Plan) -> tuple[float, ...] | None:
+    """Return the spacing along the axes of a patch; None where the plan knows none."""
+    own = plan.median_spacing_mm or (None,) * plan.image_dimensions
+    wanted = plan.preparation.spacing_mm or (None,) * plan.image_dimensions
+    spacing = [new if new is not None else old for new, old in zip(wanted, own, strict=True)]
+    if plan.slice_axis is not None:
+        del spacing[plan.slice_axis]
+    return None if None in spacing else tuple(float(side) for side in spacing if side is not None)
 
 
 def make_streams(
@@ -128,8 +152,11 @@ def _validator(
     return run_validation
 
 
-def _details(settings: TrainSettings, split: Split) -> dict[str, Any]:
+def _details(settings: TrainSettings, split: Split, plan: Plan) -> dict[str, Any]:
+    flips = settings.augmentation.flip_axes
     return {
+        # test-time views may flip only what training flipped
+        "flip_axes": list(range(plan.dimensions) if flips is None else flips),
         "iterations": settings.iterations,
         "seed": settings.seed,
         "labelled": list(split.labelled),

@@ -1,6 +1,6 @@
 """From patch streams to batches on the training device: read ahead in a thread, then augmented where training runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,15 +52,24 @@ class BatchMaker:
     device : torch.device
     memory_format : torch.memory_format
         Layout of the images, matched to the network's.
+    spacing_mm : sequence of float, optional
+        Of the patches, so that rotations turn the anatomy without shearing it.
     seed, rank : int
         Key of the augmentation's random draws, together with the step.
     """
 
     def __init__(
-        self, augmentation: Augmentation, *, device: torch.device, memory_format: Any, seed: int, rank: int
+        self,
+        augmentation: Augmentation,
+        *,
+        device: torch.device,
+        memory_format: Any,
+        seed: int,
+        rank: int,
+        spacing_mm: Sequence[float] | None = None,
     ) -> None:
         self.augmentation, self.device, self.memory_format = augmentation, device, memory_format
-        self.seed, self.rank = seed, rank
+        self.seed, self.rank, self.spacing_mm = seed, rank, spacing_mm
 
     def make(self, step: int, labelled: Patches, unlabelled: Patches | None) -> Batch:
         """Return the batch of ``step``."""
@@ -78,5 +87,12 @@ class BatchMaker:
         labels = None if patches.labels is None else torch.from_numpy(patches.labels).to(self.device).long()
         background = torch.from_numpy(patches.background).to(self.device)
         generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", stream, self.rank, step))
-        images, labels = augment(images, labels, settings=self.augmentation, generator=generator, background=background)
+        images, labels = augment(
+            images,
+            labels,
+            settings=self.augmentation,
+            generator=generator,
+            background=background,
+            spacing_mm=self.spacing_mm,
+        )
         return images.contiguous(memory_format=self.memory_format), labels

@@ -33,7 +33,7 @@ def validate(
             background=case.background,
             dtype=dtype,
         )
-        predicted = probabilities.argmax(0).cpu()
+        predicted = probabilities.max(0).indices.cpu()  # several times faster than argmax on the CPU
         truth = torch.from_numpy(case.label().copy())
         for index in range(plan.class_count):
             p, t = predicted == index, truth == index

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewscan.inference.components import keep_largest_components, largest_component
+from fewscan.data.components import keep_largest_components, largest_component
 
 
 def test_only_the_largest_component_of_each_class_stays() -> None:
