@@ -35,7 +35,7 @@ from fewscan.networks.registry import NetworkSpec, build_network
 PATCH = (64, 64, 32)
 CLASSES = 4
 TIME_SIZE, TIME_OVERLAP = (128, 96, 64), 0.5
-MEMORY_SIZE, MEMORY_OVERLAP = (256, 256, 128), 0.25
+MEMORY_SIZE, MEMORY_OVERLAP = (320, 320, 128), 0.25
 
 
 def build(*filters: int) -> nn.Module:
@@ -104,7 +104,7 @@ def warm_up(name: str, network: nn.Module) -> None:
 
 def measure_time(rounds: int) -> dict[str, Any]:
     """Return the median seconds of each way, their ratios, and the largest difference of the probabilities."""
-    network, image = build(16, 32, 64, 128), torch.randn(1, *TIME_SIZE, generator=torch.Generator().manual_seed(0))
+    network, image = build(8, 16, 32), torch.randn(1, *TIME_SIZE, generator=torch.Generator().manual_seed(0))
     wall: dict[str, list[float]] = {name: [] for name in WAYS}
     processor: dict[str, list[float]] = {name: [] for name in WAYS}
     found: dict[str, Tensor] = {}
@@ -155,7 +155,7 @@ def measure_memory() -> dict[str, Any]:
 
 def report_memory(name: str) -> None:
     """Predict one volume in this process; print its peak memory, and what it took before, in MiB."""
-    network, image = build(4, 8, 16), torch.randn(1, *MEMORY_SIZE)
+    network, image = build(4, 8), torch.randn(1, *MEMORY_SIZE)
     warm_up(name, network)
     before = psutil.Process().memory_info().rss / 2**20
     WAYS[name](network, image, MEMORY_OVERLAP)

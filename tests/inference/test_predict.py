@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import read_geometry, read_image, write_image
 from fewscan.data.plan import Plan
+from fewscan.data.prepare import PreparedScan, prepare_image
 from fewscan.errors import DataError, UsageError
+from fewscan.inference import predict as predict_module
 from fewscan.inference import predictor as predictor_module
 from fewscan.inference.model_file import ModelSpec, save_model
 from fewscan.inference.predict import predict
@@ -157,6 +159,32 @@ def test_a_broken_scan_stops_none_of_the_others(tmp_path: Path, thresholds: Call
     record = json.loads((tmp_path / "out" / "prediction.json").read_text())
     assert [scan["id"] for scan in record["scans"]] == ["a", "b", "d"]
     assert set(record["failures"]) == {"c", "e"}
+
+
+def test_failures_of_any_kind_are_told_at_the_end(
+    tmp_path: Path, thresholds: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        write_scan(tmp_path / "scans" / f"{name}.nii.gz", GRIDS["plain"])
+
+    def short_of_memory(paths: tuple[Path, ...], plan: Plan, *, case_id: str) -> PreparedScan:
+        if case_id == "a":
+            raise RuntimeError("can't allocate memory")
+        return prepare_image(paths, plan, case_id=case_id)
+
+    def full_disk(path: Path, array: np.ndarray, geometry: Geometry) -> None:
+        if path.name == "b.nii.gz":
+            raise DataError(f"{path}: cannot be written", mend="Free some space.")
+        write_image(path, array, geometry)
+
+    monkeypatch.setattr(predict_module, "prepare_image", short_of_memory)
+    monkeypatch.setattr(predict_module, "write_image", full_disk)
+    with pytest.raises(DataError, match="2 of 3 scans") as caught:
+        predict(thresholds(), tmp_path / "scans", tmp_path / "out", device="cpu")
+    assert "a: RuntimeError: can't allocate memory" in str(caught.value)
+    assert "Free some space" in str(caught.value)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert (tmp_path / "out" / "c.nii.gz").is_file()
 
 
 def test_the_record_beside_the_predictions(tmp_path: Path, thresholds: Callable[..., Path]) -> None:

@@ -27,7 +27,8 @@ def predict(
     """Segment scans with a trained model.
 
     Writes one label map per scan, on exactly the scan's own grid and with the label values of the training data, and
-    prediction.json with settings and times. A scan that cannot be read stops none of the others; the exit code is 3.
+    prediction.json with settings and times. A scan that cannot be read stops none of the others; it is named at the
+    end (exit code 3).
     """
     from contextlib import ExitStack
 

@@ -18,10 +18,10 @@ from fewscan.data.cohort_deformation import smooth_noise
 FloatArray = npt.NDArray[np.float32]
 
 SHADING_PERIOD_MM = 90.0
-SHADING_LOG = 0.12
-NOISE = (0.015, 0.045)
-BLUR_VOX = (0.0, 0.6)
-GAMMA_LOG = 0.15
+SHADING_LOG = 0.20
+NOISE = (0.015, 0.06)
+BLUR_VOX = (0.0, 0.7)
+GAMMA_LOG = 0.25
 SCANNER_SCALE = (300.0, 1200.0)
 
 

@@ -34,9 +34,6 @@ from fewscan.training.device import resolve_device
 RECORD_NAME = "prediction.json"
 CONFIDENCE = "_confidence"
 
-# what may be wrong with one scan or with this machine while it is predicted; anything else is a bug and stops the work
-_FAILURES = (FewscanError, OSError, MemoryError, torch.OutOfMemoryError)
-
 # formats whose data lie in a second file, which cannot be replaced in one step
 _SINGLE_FILE = {".nhdr": ".nrrd", ".mhd": ".mha"}
 _FLAT = (".png", ".tif", ".tiff")  # without geometry, 2-D
@@ -50,16 +47,21 @@ class Outcome:
     progress: Callable[[str, int], None] | None
     scans: list[dict[str, Any]] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    first_error: Exception | None = None
 
     def succeeded(self, case_id: str, files: Sequence[Path], seconds: float) -> None:
         """Note a scan whose files are written."""
         self.scans.append({"id": case_id, "files": [path.name for path in files], "seconds": round(seconds, 3)})
         self._report(case_id)
 
-    def failed(self, case_id: str, error: BaseException) -> None:
+    def failed(self, case_id: str, error: Exception) -> None:
         """Note a scan that could not be predicted, with what to do about it."""
-        text = str(error) if isinstance(error, FewscanError) else f"{type(error).__name__}: {error}"
-        self.failures[case_id] = " ".join(text.split())
+        if isinstance(error, FewscanError):
+            text = error.message + (f" ({error.mend})" if error.mend else "")
+        else:
+            text = f"{type(error).__name__}: {error}"
+        self.failures[case_id] = text
+        self.first_error = self.first_error or error
         self._report(case_id)
 
     def _report(self, case_id: str) -> None:
@@ -131,7 +133,7 @@ def predict(
     def finish(case: Case, seconds: float, written: Future[list[Path]]) -> None:
         try:
             files = written.result()
-        except _FAILURES as error:
+        except Exception as error:
             outcome.failed(case.id, error)
         else:
             labels[case.id] = files[0]
@@ -145,7 +147,7 @@ def predict(
                 restored = predictor.predict(
                     scan.image, scan.meta, confidence=confidence, largest_component=largest_component
                 )
-            except _FAILURES as error:
+            except Exception as error:  # whatever it is (torch reports a full memory in many ways), the others go on
                 outcome.failed(case.id, error)
                 continue
             seconds = time.perf_counter() - started
@@ -165,7 +167,7 @@ def predict(
     }
     _write_record(out, file, predictor, settings, outcome)
     if outcome.failures:
-        raise _summary(outcome, out)
+        raise _summary(outcome, out) from outcome.first_error
     return [labels[case.id] for case in cases]
 
 

@@ -1,4 +1,4 @@
-"""Learning curves of a run as a picture: every term of the loss, and the Dice on the validation cases."""
+"""Learning curves of a run as a picture: every term of the loss and, where there is validation, its Dice."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,10 +35,12 @@ def save_learning_curves(path: Path, records: Iterable[Mapping[str, Any]]) -> No
     records = list(records)
     steps = [record for record in records if record["kind"] == "step"]
     validations = [record for record in records if record["kind"] == "validation"]
-    figure = Figure(figsize=(9, 3.4), layout="constrained", facecolor="white")
-    left, right = figure.subplots(1, 2)
-    _draw_terms(left, steps)
-    _draw_validation(right, validations)
+    panels = 2 if validations else 1
+    figure = Figure(figsize=(4.5 * panels, 3.4), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    _draw_terms(axes[0], steps)
+    if validations:
+        _draw_validation(axes[1], validations)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, buffer.getvalue())
@@ -65,8 +67,12 @@ def _draw_terms(axis: Axes, records: Sequence[Mapping[str, Any]]) -> None:
         _draw_curve(axis, points, label=name, colour=CLASS_COLOURS[k % len(CLASS_COLOURS)])
     if records and len(names) != 1:
         _draw_curve(axis, [(record["step"], record["loss"]) for record in records], label="total", colour=TOTAL_COLOUR)
-    _finish(axis, empty=not records, columns=1)
-    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    if records:
+        axis.legend(frameon=False, fontsize=8)
+        axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    else:
+        axis.text(0.5, 0.5, "nothing recorded", transform=axis.transAxes, ha="center", va="center")
+    _finish(axis)
 
 
 def _draw_validation(axis: Axes, records: Sequence[Mapping[str, Any]]) -> None:
@@ -75,10 +81,11 @@ def _draw_validation(axis: Axes, records: Sequence[Mapping[str, Any]]) -> None:
     for k, name in enumerate(names):
         points = [(record["step"], record["dice"].get(name)) for record in records]
         _draw_points(axis, points, label=name, colour=CLASS_COLOURS[k % len(CLASS_COLOURS)], width=1.2)
-    if records and len(names) != 1:
+    if len(names) != 1:
         means = [(record["step"], record["mean_dice"]) for record in records]
         _draw_points(axis, means, label="mean", colour=TOTAL_COLOUR, width=2.0)
-    _finish(axis, empty=not records, columns=2)
+    axis.legend(frameon=False, fontsize=8, ncols=2)
+    _finish(axis)
 
 
 def _draw_curve(axis: Axes, points: Sequence[tuple[int, float | None]], *, label: str, colour: str) -> None:
@@ -104,10 +111,6 @@ def _arrays(points: Sequence[tuple[int, float | None]]) -> tuple[FloatArray, Flo
     return table[:, 0], table[:, 1]
 
 
-def _finish(axis: Axes, *, empty: bool, columns: int) -> None:
+def _finish(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25)
-    if empty:
-        axis.text(0.5, 0.5, "nothing recorded", transform=axis.transAxes, ha="center", va="center", color="#777777")
-    else:
-        axis.legend(frameon=False, fontsize=8, ncols=columns)
