@@ -32,7 +32,9 @@ test: lint  ## style, types and every test
 	$(BIN)/pytest
 
 benchmark: $(READY)  ## the speed ratios of benchmarks/, printed and written to benchmarks/results
-	$(BIN)/python benchmarks/speed.py
+	for name in start_up training_speed sliding_window metrics_speed; do \
+		$(BIN)/python benchmarks/$$name.py --out benchmarks/results/$$name.json || exit; \
+	done
 
 clean:  ## remove the environment and what the tools cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis fewscan-demo

@@ -16,14 +16,16 @@ _PUBLIC = {
     "train": "fewscan.training.run",
     "predict": "fewscan.inference.predict",
     "evaluate": "fewscan.metrics.evaluate",
+    "compare": "fewscan.experiments.compare",
 }
 
-__all__ = ["Case", "Dataset", "FewscanError", "__version__", "evaluate", "load_dataset", "predict", "train"]
+__all__ = ["Case", "Dataset", "FewscanError", "__version__", "compare", "evaluate", "load_dataset", "predict", "train"]
 
 if TYPE_CHECKING:
     from fewscan.data.case import Case, Dataset
     from fewscan.data.layouts import load_dataset
     from fewscan.errors import FewscanError
+    from fewscan.experiments.compare import compare
     from fewscan.inference.predict import predict
     from fewscan.metrics.evaluate import evaluate
     from fewscan.training.run import train

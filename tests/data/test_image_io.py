@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from fewscan.data.geometry import Geometry
-from fewscan.data.image_io import channel_volumes, read_geometry, read_image, write_image
+from fewscan.data.image_io import channel_volumes, read_channel_images, read_geometry, read_image, write_image
 from fewscan.errors import DataError, UsageError
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
@@ -139,12 +139,33 @@ class TestAxes:
         path = nifti(tmp_path / "c.nii.gz", np.stack([ARRAY, ARRAY + 1000], axis=-1))
         volumes = channel_volumes([path, path])
         assert volumes == ((0, 2), (1, 2))
-        for volume, offset in zip(volumes, (0, 1000), strict=True):
-            image = read_image(path, volume=volume)
+        images = read_channel_images([path, path])
+        for image, volume, offset in zip(images, volumes, (0, 1000), strict=True):
             np.testing.assert_array_equal(image.array, ARRAY + offset)
             assert image.array.flags.c_contiguous
             assert image.geometry == read_geometry(path, volume=volume)
             assert image.geometry.size == (4, 5, 6)
+
+    def test_each_file_of_a_case_is_decoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        stack = nifti(tmp_path / "c.nii.gz", np.stack([ARRAY, ARRAY + 1000, ARRAY + 2000], axis=-1))
+        single = nifti(tmp_path / "s.nii.gz", ARRAY + 500)
+        decoded = []
+        execute = SimpleITK.ImageFileReader.Execute
+
+        def counted(reader: SimpleITK.ImageFileReader) -> SimpleITK.Image:
+            decoded.append(reader.GetFileName())
+            return execute(reader)
+
+        monkeypatch.setattr(SimpleITK.ImageFileReader, "Execute", counted)
+        images = list(read_channel_images([stack, single, stack, stack]))
+        assert [image.array[0, 0, 0] for image in images] == [0, 500, 1000, 2000]
+        assert decoded == [str(stack), str(single)]
+
+    def test_channels_of_any_format(self, tmp_path: Path) -> None:
+        image = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray((ARRAY + k).transpose()) for k in (0, 1)])
+        SimpleITK.WriteImage(image, str(tmp_path / "c.nrrd"))
+        for k, channel in enumerate(read_channel_images([tmp_path / "c.nrrd"] * 2)):
+            np.testing.assert_array_equal(channel.array, ARRAY + k)
 
     def test_a_channel_with_a_file_of_its_own_is_no_volume(self) -> None:
         assert channel_volumes([Path("a"), Path("b")]) == (None, None)
@@ -153,7 +174,7 @@ class TestAxes:
     def test_other_volumes_than_declared(self, tmp_path: Path, shape: tuple[int, ...]) -> None:
         path = nifti(tmp_path / "c.nii.gz", np.zeros(shape, np.int16))
         with pytest.raises(DataError, match=r"c\.nii\.gz: 2 channels are declared"):
-            read_image(path, volume=(0, 2))
+            list(read_channel_images([path, path]))
 
     def test_trailing_singleton_is_dropped(self, tmp_path: Path) -> None:
         assert read_image(nifti(tmp_path / "a.nii.gz", ARRAY[..., None])).array.shape == (4, 5, 6)
@@ -209,6 +230,48 @@ class TestPixels:
         nib.save(nib.Nifti1Image(ARRAY, np.eye(4), header), tmp_path / "b.nii")
         assert (tmp_path / "b.nii").read_bytes()[:4] == struct.pack(">i", 348)
         np.testing.assert_array_equal(read_image(tmp_path / "b.nii").array, ARRAY)
+
+
+class TestNotFinite:
+    FLOATS = ARRAY.astype(np.float32)
+
+    @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha"])
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_refused_and_named(self, tmp_path: Path, suffix: str, value: float) -> None:
+        array = self.FLOATS.copy()
+        array[3, 0, 2] = array[1, 4, 5] = value
+        write_image(tmp_path / f"n{suffix}", array, OBLIQUE)
+        message = r": 2 of 120 voxels are NaN or infinite, the first at index \(1, 4, 5\)\n  export the scan again"
+        with pytest.raises(DataError, match=rf"n\{suffix}{message}"):
+            read_image(tmp_path / f"n{suffix}")
+        np.testing.assert_array_equal(read_image(tmp_path / f"n{suffix}", finite=False).array, array)
+
+    def test_in_the_plane_and_beyond_float32(self, tmp_path: Path) -> None:
+        array = np.zeros((3, 4))
+        array[2, 1] = 1e300  # finite as float64, infinite as float32
+        for name in ("a.nii.gz", "a.mha"):
+            SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array.transpose()), str(tmp_path / name))
+            with pytest.raises(DataError, match=r"1 of 12 voxels is NaN or infinite, the first at index \(2, 1\)"):
+                read_image(tmp_path / name)
+
+    def test_in_one_channel(self, tmp_path: Path) -> None:
+        stack = np.stack([self.FLOATS, self.FLOATS], axis=-1)
+        stack[3, 2, 1, 1] = np.nan
+        path = nifti(tmp_path / "c.nii.gz", stack)
+        with pytest.raises(DataError, match=r"1 of 240 voxels is .* the first at index \(3, 2, 1, 1\)"):
+            list(read_channel_images([path, path]))
+        first, second = read_channel_images([path, path], finite=False)
+        np.testing.assert_array_equal(first.array, stack[..., 0])
+        np.testing.assert_array_equal(second.array, stack[..., 1])
+
+    def test_in_a_displacement_field(self, tmp_path: Path) -> None:
+        field = np.arange(3 * 120, dtype=np.float32).reshape(3, 4, 5, 6)
+        field[1, 3, 2, 5] = np.nan
+        write_image(tmp_path / "f.nii.gz", field, OBLIQUE)
+        with pytest.raises(DataError, match=r"the first at index \(3, 2, 5, 1\)"):
+            read_image(tmp_path / "f.nii.gz", vector=True)
+        found = read_image(tmp_path / "f.nii.gz", vector=True, finite=False).array
+        np.testing.assert_array_equal(found, field)
 
 
 class TestBadFiles:
@@ -269,6 +332,16 @@ class TestBadFiles:
 
 
 class TestWriting:
+    @pytest.mark.parametrize("geometry", [OBLIQUE, FLIPPED, GRID], ids=["oblique", "flipped", "identity"])
+    def test_both_transforms_of_nifti_are_the_grid(self, tmp_path: Path, geometry: Geometry) -> None:
+        write_image(tmp_path / "a.nii.gz", ARRAY, geometry)
+        header = nib.load(tmp_path / "a.nii.gz").header
+        assert header["sform_code"] > 0
+        assert header["qform_code"] > 0
+        ras = np.diag([-1, -1, 1, 1]) @ geometry.affine()
+        np.testing.assert_allclose(header.get_sform(), ras, atol=1e-5)
+        np.testing.assert_allclose(header.get_qform(), ras, atol=1e-5)
+
     def test_array_must_fit_the_grid(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="does not fit"):
             write_image(tmp_path / "a.nii.gz", ARRAY[1:], GRID)
@@ -313,3 +386,15 @@ class TestWriting:
         for name in ("a.nii.gz", "a.nrrd", "a.mha"):
             write_image(tmp_path / name, zeros, Geometry.identity(zeros.shape))
             assert (tmp_path / name).stat().st_size < zeros.nbytes / 20
+
+
+def test_many_threads_read_at_once(tmp_path):
+    """Without the lock around ITK's calls this crashes: its NIfTI reader is not safe for threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    paths = [tmp_path / f"scan{number}.nii.gz" for number in range(8)]
+    for number, path in enumerate(paths):
+        write_image(path, np.full((24, 20, 16), number, np.uint8), Geometry.identity((24, 20, 16)))
+    with ThreadPoolExecutor(4) as pool:
+        values = list(pool.map(lambda path: int(read_image(path).array.max()), paths * 20))
+    assert values == list(range(8)) * 20

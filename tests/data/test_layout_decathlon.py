@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewscan.data.case import Part
-from fewscan.data.image_io import channel_volumes, read_image
+from fewscan.data.image_io import read_channel_images
 from fewscan.data.layout_decathlon import load_decathlon
 from fewscan.errors import DataError
 
@@ -28,9 +28,7 @@ def test_channels_of_4d_files_can_be_read(decathlon_dataset: Factory) -> None:
     dataset = load_decathlon(decathlon_dataset(channels=3))
     assert dataset.channel_names == ("MRI 0", "MRI 1", "MRI 2")
     images = dataset["blob_1"].images
-    arrays = [
-        read_image(path, volume=volume).array for path, volume in zip(images, channel_volumes(images), strict=True)
-    ]
+    arrays = [image.array for image in read_channel_images(images)]
     assert [array.shape for array in arrays] == [(8, 7, 6)] * 3
     assert not np.array_equal(arrays[0], arrays[2])
 

@@ -179,8 +179,17 @@ def test_bad_cases_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_voxels_that_are_not_numbers(tmp_path, value):
+@pytest.mark.parametrize("name", ["a.nrrd", "a.nii.gz"])
+def test_voxels_that_are_not_numbers(tmp_path, name, value):
     array = box_scan()
-    array[1, 2, 3] = array[4, 0, 0] = value  # not in NIfTI, whose reader replaces them by zero
-    with pytest.raises(DataError, match=r"2 voxels that are not numbers \(first at index \(1, 2, 3\)\)"):
-        prepare_image([write(tmp_path / "a.nrrd", array)], make_plan(), case_id="a")
+    array[1, 2, 3] = array[4, 0, 0] = value
+    with pytest.raises(DataError, match=r"2 of 210 voxels are NaN or infinite, the first at index \(1, 2, 3\)"):
+        prepare_image([write(tmp_path / name, array)], make_plan(), case_id="a")
+
+
+def test_label_that_is_not_a_number(tmp_path):
+    scan = prepare_image([write(tmp_path / "a.nii.gz", box_scan())], make_plan(), case_id="a")
+    label = np.zeros((7, 6, 5))
+    label[3, 2, 1] = np.nan
+    with pytest.raises(DataError, match=r"b\.nii\.gz: 1 of 210 voxels is NaN"):
+        prepare_label(write(tmp_path / "b.nii.gz", label), make_plan(), scan.meta)

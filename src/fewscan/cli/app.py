@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import fewscan
-from fewscan.cli import check, cohort, demo, evaluate, methods, predict, prepare, train
+from fewscan.cli import check, cohort, compare, demo, evaluate, methods, predict, prepare, train
 from fewscan.errors import FewscanError
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ for command in (
     train.train,
     predict.predict,
     evaluate.evaluate,
+    compare.compare,
     methods.methods,
     cohort.cohort,
 ):

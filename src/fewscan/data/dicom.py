@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
-from fewscan.data.itk import last_line, simpleitk
+from fewscan.data.itk import FILE_LOCK, last_line, simpleitk
 from fewscan.errors import DataError
 
 _POSITION, _COLUMNS, _ROWS = "0020|0032", "0028|0011", "0028|0010"
@@ -32,7 +32,8 @@ def read_dicom_series(folder: Path) -> tuple[Any, Geometry]:
     reader = simpleitk().ImageSeriesReader()
     reader.SetFileNames(names)
     try:
-        image = reader.Execute()
+        with FILE_LOCK:
+            image = reader.Execute()
     except RuntimeError as error:
         raise DataError(
             f"{folder}: the DICOM series cannot be read ({last_line(error)})", mend="export it again"
@@ -46,10 +47,11 @@ def read_dicom_geometry(folder: Path) -> Geometry:
 
 
 def _slices(folder: Path) -> tuple[list[str], Geometry]:
-    sitk = simpleitk()
+    listing_of = simpleitk().ImageSeriesReader
     try:
-        series = list(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
-        files = {name: list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), name)) for name in series}
+        with FILE_LOCK:
+            series = list(listing_of.GetGDCMSeriesIDs(str(folder)))
+            files = {name: list(listing_of.GetGDCMSeriesFileNames(str(folder), name)) for name in series}
     except RuntimeError:
         files = {}
     if not files:
@@ -117,7 +119,8 @@ def _header(name: str) -> Any:
     reader.SetFileName(name)
     reader.SetImageIO("GDCMImageIO")
     try:
-        reader.ReadImageInformation()
+        with FILE_LOCK:
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise DataError(
             f"{name}: cannot be read as DICOM ({last_line(error)})", mend="export the series again"

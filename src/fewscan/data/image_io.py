@@ -10,7 +10,6 @@ read with unit spacing at the origin. SimpleITK is imported when the first image
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
-from fewscan.data.image_files import IMAGE_SUFFIXES, check_file, image_stem, image_suffix, is_image_file
-from fewscan.data.itk import last_line, simpleitk
-from fewscan.data.nifti_file import verify_nifti_header, verify_nifti_payload
+from fewscan.data.image_files import IMAGE_SUFFIXES, image_stem, image_suffix, is_image_file
+from fewscan.data.itk import FILE_LOCK, simpleitk
+from fewscan.data.itk_reader import FLAT_SUFFIXES, NIFTI_SUFFIXES, checked_geometry, opened_image
+from fewscan.data.nifti_file import put_back_not_finite, verify_nifti_payload
 from fewscan.errors import DataError, UsageError
 
 __all__ = [
@@ -31,31 +31,16 @@ __all__ = [
     "image_stem",
     "image_suffix",
     "is_image_file",
+    "read_channel_images",
     "read_geometry",
     "read_image",
     "write_image",
 ]
 
-# naming ITK's reader keeps it from probing a bad file with every reader that it has, each with its own complaint
-_READERS = {
-    ".nii.gz": "NiftiImageIO",
-    ".nii": "NiftiImageIO",
-    ".nrrd": "NrrdImageIO",
-    ".nhdr": "NrrdImageIO",
-    ".mha": "MetaImageIO",
-    ".mhd": "MetaImageIO",
-    ".png": "PNGImageIO",
-    ".tif": "TIFFImageIO",
-    ".tiff": "TIFFImageIO",
-}
-
 # headers with a detached .raw file are not written: two files cannot be replaced atomically
 _DTYPES = ("uint8", "uint16", "int16", "int32", "float32")
 _WRITABLE: dict[str, tuple[str, ...]] = dict.fromkeys((".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff"), _DTYPES)
 _WRITABLE[".png"] = ("uint8", "uint16")
-
-_FLAT = (".png", ".tif", ".tiff")
-_NIFTI = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
@@ -74,7 +59,7 @@ class Image:
     geometry: Geometry
 
 
-def read_image(path: Path, *, vector: bool = False, volume: tuple[int, int] | None = None) -> Image:
+def read_image(path: Path, *, vector: bool = False, finite: bool = True) -> Image:
     """Read one scan, 2-D or 3-D.
 
     Parameters
@@ -83,8 +68,8 @@ def read_image(path: Path, *, vector: bool = False, volume: tuple[int, int] | No
         An image file, or a folder that holds one DICOM series.
     vector : bool
         Read a vector image (a displacement field) instead of a scalar one; its components become the first axis.
-    volume : (int, int), optional
-        ``(k, n)``: take volume k of a 4-D file that is declared to hold n channels (see `channel_volumes`).
+    finite : bool
+        Refuse voxels that are NaN or infinite; otherwise they stay as they are stored.
 
     Returns
     -------
@@ -95,38 +80,73 @@ def read_image(path: Path, *, vector: bool = False, volume: tuple[int, int] | No
     Raises
     ------
     DataError
-        When the file is missing, damaged, not scalar, of more than three dimensions or oddly oriented.
+        When the file is missing, damaged, not scalar, of more than three dimensions or oddly oriented, or holds voxels
+        that are not numbers.
     """
     path = Path(path)
     if path.is_dir():
         from fewscan.data.dicom import read_dicom_series
 
         image, geometry = read_dicom_series(path)
-        return Image(_to_array(image).reshape(geometry.size), geometry)
-    with _opened(path) as reader:
-        geometry = _checked_header(path, reader, vector=vector, volume=volume)
-        if image_suffix(path) in _NIFTI:
-            verify_nifti_payload(path)
-        array = _to_array(reader.Execute())
-        components = (reader.GetNumberOfComponents(),) if vector else ()
-    if volume is not None:
-        array = np.ascontiguousarray(array[..., volume[0]])
-    return Image(array.reshape(components + geometry.size), geometry)
+        array = _to_array(image).reshape(geometry.size)
+        if finite:
+            _require_finite(path, array)
+        return Image(array, geometry)
+    return Image(*_read_file(path, vector=vector, finite=finite))
+
+
+def read_channel_images(paths: Sequence[Path], *, finite: bool = True) -> Iterator[Image]:
+    """Read the channels of a case one after the other; a 4-D file that holds several of them is decoded once.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        `Case.images`: one per channel; a path that stands n times is one 4-D file (see `channel_volumes`).
+    finite : bool
+        As for `read_image`.
+
+    Yields
+    ------
+    Image
+        The scalar image of each channel, in the order of ``paths``.
+
+    Raises
+    ------
+    DataError
+        As `read_image`, or when a file does not hold as many channels as it should.
+    """
+    decoded: dict[Path, Iterator[Image]] = {}
+    for path, volume in zip(paths, channel_volumes(paths), strict=True):
+        if volume is None:
+            yield read_image(path, finite=finite)
+            continue
+        if path not in decoded:
+            stack, geometry = _read_file(path, channels=volume[1], finite=finite)
+            decoded[path] = iter([Image(array, geometry) for array in stack])
+        yield next(decoded[path])
 
 
 def read_geometry(path: Path, *, volume: tuple[int, int] | None = None) -> Geometry:
-    """Read the header only: the grid that `read_image` would give; raises `DataError` alike."""
+    """Read the header only: the grid that the image would have; raises `DataError` alike.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_image`.
+    volume : (int, int), optional
+        ``(k, n)`` for channel k of a 4-D file that is declared to hold n channels (see `channel_volumes`).
+    """
     path = Path(path)
     if path.is_dir():
         from fewscan.data.dicom import read_dicom_geometry
 
         return read_dicom_geometry(path)
-    with _opened(path) as reader:
-        return _checked_header(path, reader, vector=False, volume=volume)
+    with opened_image(path) as reader:
+        return checked_geometry(path, reader, channels=volume[1] if volume else 1)
 
 
 def channel_volumes(paths: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
-    """Return, for each channel of a case, the ``volume`` that `read_image` needs to read it.
+    """Return, for each channel of a case, which volume of its file it is.
 
     A path that stands n > 1 times in `Case.images` is one 4-D file with n channels along its last axis (Decathlon): the
     k-th time it gives ``(k, n)``. A channel with a file of its own gives None.
@@ -164,14 +184,15 @@ def write_image(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None
     suffix = image_suffix(path)
     vector = array.shape != geometry.size
     _check_writable(path, suffix, array.dtype.name, planar=geometry.dimensions == 2 and not vector)
-    image = _to_itk(array, geometry, vector=vector, bare=suffix in _FLAT)
+    image = _to_itk(array, geometry, vector=vector, bare=suffix in FLAT_SUFFIXES)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
         os.close(handle)
-        simpleitk().WriteImage(image, temporary, True)
-        if suffix in _NIFTI:
+        with FILE_LOCK:
+            simpleitk().WriteImage(image, temporary, True)
+        if suffix in NIFTI_SUFFIXES:
             verify_nifti_payload(Path(temporary))  # ITK does not notice a full disk when it writes this format
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
@@ -184,94 +205,47 @@ def write_image(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None
             Path(temporary).unlink(missing_ok=True)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Give an ITK reader that has read the header of ``path``; every ITK failure inside becomes a `DataError`."""
-    suffix = check_file(path)
-    if suffix in _NIFTI:
-        verify_nifti_header(path)
-    name = str(path)
-    with ExitStack() as stack:
-        if suffix in _NIFTI and not name.endswith((suffix, suffix.upper())):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fewscan-"))
-            name = os.path.join(folder, "image" + suffix)  # the NIfTI library refuses mixed case such as .Nii.gz
-            os.symlink(path.absolute(), name)
-        reader = simpleitk().ImageFileReader()
-        reader.SetFileName(name)
-        reader.SetImageIO(_READERS[suffix])
-        try:
-            reader.ReadImageInformation()
-            yield reader
-        except RuntimeError as error:
-            raise _refusal(path, error) from None
+def _read_file(
+    path: Path, *, vector: bool = False, channels: int = 1, finite: bool = True
+) -> tuple[npt.NDArray[Any], Geometry]:
+    """Return the voxels of one file, its components or channels as the first axis, and the grid of the others."""
+    with opened_image(path) as reader:
+        geometry = checked_geometry(path, reader, vector=vector, channels=channels)
+        # ITK puts zeros where a NIfTI file holds NaN or infinity
+        whole = verify_nifti_payload(path) if image_suffix(path) in NIFTI_SUFFIXES else True
+        voxels = reader.Execute()
+        leading = (reader.GetNumberOfComponents(),) if vector else (channels,) if channels > 1 else ()
+    array = _to_array(voxels, volumes_first=channels > 1).reshape(leading + geometry.size)
+    as_stored = np.moveaxis(array, 0, -1) if leading else array
+    if not whole:
+        put_back_not_finite(as_stored, path)
+    if finite:
+        _require_finite(path, as_stored)
+    return array, geometry
 
 
-def _refusal(path: Path, error: RuntimeError) -> DataError:
-    if "orthonormal" in str(error) or "direction" in str(error).lower():
-        return DataError(
-            f"{path}: its axes are not at right angles to each other (non-orthonormal direction cosines)",
-            mend="run `fewscan check DATA --fix-geometry`, or convert the file again",
-        )
-    return DataError(
-        f"{path}: cannot be read, the file is damaged or incomplete ({last_line(error)})", mend="export it again"
-    )
-
-
-def _checked_header(path: Path, reader: Any, *, vector: bool, volume: tuple[int, int] | None) -> Geometry:
-    """Return the grid of the spatial axes, or say why the image cannot be used."""
-    size = list(reader.GetSize())
-    while len(size) > 3 and size[-1] == 1:
-        size.pop()
-    _check_pixels(path, reader.GetNumberOfComponents(), reader.GetPixelID(), vector=vector)
-    shape = " x ".join(map(str, size))
-    if volume is not None:
-        if len(size) != 4 or size[3] != volume[1]:
-            raise DataError(
-                f"{path}: {volume[1]} channels are declared in this file, which has {len(size)} axes ({shape})",
-                mend=f"give a 4-D file with {volume[1]} volumes, or correct the declared channels",
-            )
-        size.pop()
-    if len(size) > 3:
-        raise DataError(
-            f"{path}: has {len(size)} axes ({shape}), and nothing declares what the last ones are",
-            mend="save the volume you want as a file of its own (SimpleITK: image[:, :, :, k]); if the last axis holds "
-            "channels, list them under `modality` in a Decathlon dataset.json",
-        )
-    if image_suffix(path) in _FLAT:
-        if len(size) != 2:
-            raise DataError(
-                f"{path}: holds {size[-1]} pages; PNG and TIFF are read as single 2-D images",
-                mend="save the stack as .nii.gz or .nrrd, which also keep the voxel spacing",
-            )
-        return Geometry.identity(tuple(size))
-    n, total = len(size), reader.GetDimension()
-    direction = np.asarray(reader.GetDirection()).reshape(total, total)[:n, :n]
-    return Geometry(
-        tuple(size),
-        tuple(reader.GetSpacing()[:n]),
-        tuple(reader.GetOrigin()[:n]),
-        tuple(float(v) for v in direction.ravel()),
-    )
-
-
-def _check_pixels(path: Path, components: int, pixel_id: int, *, vector: bool) -> None:
-    kind = simpleitk().GetPixelIDValueAsString(pixel_id)
-    if "complex" in kind:
-        raise DataError(f"{path}: holds complex numbers", mend="save the magnitude image")
-    if components > 1 and not vector:
-        what = "a colour image" if "8-bit" in kind or image_suffix(path) in _FLAT else "a vector image"
-        raise DataError(
-            f"{path}: is {what} with {components} numbers per voxel; a grey-scale image is needed",
-            mend="save one channel, or convert it to grey-scale",
-        )
-    if components == 1 and vector:
-        raise DataError(f"{path}: is a scalar image, a displacement field is needed", mend="check the path")
-
-
-def _to_array(image: Any) -> npt.NDArray[Any]:
-    """Copy ITK's voxels with the axes in header order, components first."""
+def _to_array(image: Any, *, volumes_first: bool = False) -> npt.NDArray[Any]:
+    """Copy ITK's voxels with the axes in header order, components first, and volumes first where that is wanted."""
     view = simpleitk().GetArrayViewFromImage(image).transpose()
-    return np.array(view, dtype=np.float32 if view.dtype.kind == "f" else view.dtype, order="C")
+    if volumes_first:
+        view = np.moveaxis(view, -1, 0)
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which the callers look for
+        return np.array(view, dtype=np.float32 if view.dtype.kind == "f" else view.dtype, order="C")
+
+
+def _require_finite(path: Path, array: npt.NDArray[Any]) -> None:
+    if array.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(array)
+    count = int(np.count_nonzero(bad))
+    if not count:
+        return
+    first = tuple(int(k) for k in np.unravel_index(int(np.argmax(bad)), bad.shape))
+    verb = "is" if count == 1 else "are"
+    raise DataError(
+        f"{path}: {count} of {array.size} voxels {verb} NaN or infinite, the first at index {first}",
+        mend="export the scan again, replace them by the value of the background (numpy.nan_to_num), or leave it out",
+    )
 
 
 def _to_itk(array: npt.NDArray[Any], geometry: Geometry, *, vector: bool, bare: bool) -> Any:
@@ -290,5 +264,5 @@ def _check_writable(path: Path, suffix: str, dtype: str, *, planar: bool) -> Non
         raise UsageError(
             f"{path}: {suffix} cannot hold values of type {dtype}", mend=f"it holds {', '.join(_WRITABLE[suffix])}"
         )
-    if suffix in _FLAT and not planar:
+    if suffix in FLAT_SUFFIXES and not planar:
         raise UsageError(f"{path}: {suffix} holds single 2-D images only", mend="use .nii.gz")

@@ -1,7 +1,11 @@
 """SimpleITK, imported when it is first needed; a machine that only trains and predicts prepared arrays may lack it."""
 
 import re
+import threading
 from typing import Any
+
+FILE_LOCK = threading.RLock()
+"""Held while ITK reads or writes a file: its NIfTI reader corrupts memory when two threads use it at once."""
 
 
 def simpleitk() -> Any:

@@ -125,12 +125,11 @@ def prepare_label(path: Path, plan: Plan, meta: ScanMeta) -> npt.NDArray[np.uint
 
 def read_channels(paths: Sequence[Path], *, case_id: str) -> tuple[list[npt.NDArray[np.float32]], Geometry]:
     """Read the image files of one case; they must share one grid and hold finite values."""
-    from fewscan.data.image_io import channel_volumes, read_image
+    from fewscan.data.image_io import read_channel_images
 
     channels: list[npt.NDArray[np.float32]] = []
     geometry: Geometry | None = None
-    for path, volume in zip(paths, channel_volumes(paths), strict=True):
-        image = read_image(path, volume=volume)
+    for path, image in zip(paths, read_channel_images(paths), strict=True):
         geometry = geometry or image.geometry
         require_same_grid(
             image.geometry,
@@ -138,7 +137,6 @@ def read_channels(paths: Sequence[Path], *, case_id: str) -> tuple[list[npt.NDAr
             what=f"case {case_id}: channel {path}",
             mend=f"all channels must share the grid of {paths[0]}; resample this one",
         )
-        _require_finite(image.array, path=path, case_id=case_id)
         channels.append(image.array.astype(np.float32, copy=False))
     if geometry is None:
         raise DataError(f"case {case_id}: has no image file", mend="remove it from the data set")
@@ -162,13 +160,3 @@ def nonzero_box(channels: Sequence[npt.NDArray[Any]]) -> tuple[tuple[int, ...], 
         start.append(int(hits[0]))
         size.append(int(hits[-1] - hits[0]) + 1)
     return tuple(start), tuple(size)
-
-
-def _require_finite(values: npt.NDArray[Any], *, path: Path, case_id: str) -> None:
-    if values.dtype.kind != "f":
-        return
-    bad = ~np.isfinite(values)
-    if bad.any():
-        first = tuple(int(v) for v in np.argwhere(bad)[0])
-        msg = f"case {case_id}: {path} has {int(bad.sum())} voxels that are not numbers (first at index {first})"
-        raise DataError(msg, mend="replace NaN and infinite values, or remove the case")

@@ -86,23 +86,23 @@ def cut(array: npt.NDArray[Any], *, axis: int, at: float, size: tuple[int, int])
 
 
 def _write_case(case: Case, out: Path, *, axis: int, at: float, size: tuple[int, int], join_labels: bool) -> None:
-    from fewscan.data.image_io import channel_volumes, read_image, write_image
+    from fewscan.data.image_io import Image, read_channel_images, read_image, write_image
 
     if Path(case.id).name != case.id:
         raise DataError(f"case id {case.id!r} cannot be a file name", mend="give the case another id")
     part = "Ts" if case.part is Part.TEST else "Tr"
-    files = [
-        (path, volume, out / f"images{part}" / f"{case.id}_{channel:04d}.nii.gz")
-        for channel, (path, volume) in enumerate(zip(case.images, channel_volumes(case.images), strict=True))
-    ]
-    if case.label is not None:
-        files.append((case.label, None, out / f"labels{part}" / f"{case.id}.nii.gz"))
-    for source, volume, target in files:
-        image = read_image(source, volume=volume)
+
+    def write(source: Path, image: Image, target: Path, *, join: bool) -> None:
         if image.geometry.dimensions != 3:
             raise DataError(f"case {case.id}: {source} is not 3-D", mend="slices are cut from volumes")
         plane = cut(image.array, axis=axis, at=at, size=size)
-        if join_labels and source == case.label:
+        if join:
             plane = (plane > 0).astype(np.uint8)
         spacing = tuple(value for k, value in enumerate(image.geometry.spacing_mm) if k != axis)
         write_image(target, plane, Geometry.identity(size, spacing))
+
+    for channel, (path, image) in enumerate(zip(case.images, read_channel_images(case.images), strict=True)):
+        write(path, image, out / f"images{part}" / f"{case.id}_{channel:04d}.nii.gz", join=False)
+    if case.label is not None:
+        target = out / f"labels{part}" / f"{case.id}.nii.gz"
+        write(case.label, read_image(case.label), target, join=join_labels)

@@ -8,7 +8,10 @@ from fewscan.settings import nearest_key
 
 _METHODS = {
     "supervised": "fewscan.methods.supervised:Supervised",
+    "mean_teacher": "fewscan.methods.mean_teacher:MeanTeacher",
+    "uncertainty_aware_mean_teacher": "fewscan.methods.uncertainty_aware_mean_teacher:UncertaintyAwareMeanTeacher",
 }
+_ALIASES = {"uamt": "uncertainty_aware_mean_teacher"}
 
 
 def method_names() -> list[str]:
@@ -17,15 +20,16 @@ def method_names() -> list[str]:
 
 
 def method_class(name: str) -> type[Method]:
-    """Return the class of the method called ``name``.
+    """Return the class of the method called ``name``, which may be an alias; its ``name`` is the full one.
 
     Raises
     ------
     UsageError
         For an unknown name; the message names the nearest one.
     """
-    if name not in _METHODS:
-        raise UsageError(f"unknown method {name!r}: {nearest_key(name, list(_METHODS))}")
-    module, attribute = _METHODS[name].split(":")
+    full = _ALIASES.get(name, name)
+    if full not in _METHODS:
+        raise UsageError(f"unknown method {name!r}: {nearest_key(name, [*_METHODS, *_ALIASES])}")
+    module, attribute = _METHODS[full].split(":")
     found: type[Method] = getattr(import_module(module), attribute)
     return found

@@ -42,7 +42,9 @@ def make_fabric(device: torch.device, dtype: torch.dtype, *, devices: int = 1, n
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
     parallel = devices * nodes > 1
-    logging.getLogger(Fabric.__module__.rpartition(".")[0]).setLevel(logging.WARNING)  # the precision is in settings.yaml
+    logging.getLogger(Fabric.__module__.rpartition(".")[0]).setLevel(
+        logging.WARNING
+    )  # the precision is in settings.yaml
     with warnings.catch_warnings():
         # Fabric remarks on an available srun or an unused accelerator; the choice was made on purpose
         warnings.simplefilter("ignore")

@@ -13,13 +13,14 @@ from fewscan.data.sampling import PatchStream
 from fewscan.data.split import Split
 from fewscan.errors import DataError
 from fewscan.inference.model_file import ModelSpec, save_model
+from fewscan.inference.predictor import Predictor
 from fewscan.methods.base import Context, Method
 from fewscan.methods.registry import method_class
 from fewscan.networks.allocator import keep_freed_memory
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 from fewscan.networks.registry import build_network
-from fewscan.progress import progress
+from fewscan.progress import progress, say
 from fewscan.seeding import seed_for
 from fewscan.settings import write_json
 from fewscan.training.environment import describe_environment, peak_memory_mib
@@ -52,7 +53,10 @@ def start_training(
     validation = [store.case(case_id) for case_id in split.validation]
     if fabric.is_global_zero:
         write_json(run.folder / "environment.json", describe_environment(device))
-    with progress("training", settings.iterations, quiet=quiet or not fabric.is_global_zero) as shown:
+    quiet = quiet or not fabric.is_global_zero
+    if method.uses_unlabelled and not (split.unlabelled and settings.batch.unlabelled) and not quiet:
+        say(f"note: there are no unlabelled scans, so {settings.method} trains on the labelled ones alone")
+    with progress("training", settings.iterations, quiet=quiet) as shown:
         training = Training(
             method=method,
             settings=settings,
@@ -67,7 +71,7 @@ def start_training(
             ),
             fabric=fabric,
             folder=run.folder,
-            validate=_validator(validation, plan, fabric, dtype) if validation else None,
+            validate=_validator(validation, spec, device, dtype) if validation else None,
             save_best=lambda network: save_model(run.folder / "model_best.safetensors", network, spec),
             on_step=lambda note: shown.advance(note=note),
         )
@@ -144,10 +148,10 @@ def _require_every_class(store: PreparedStore, split: Split, plan: Plan) -> None
 
 
 def _validator(
-    cases: list[PreparedCase], plan: Plan, fabric: Any, dtype: torch.dtype
+    cases: list[PreparedCase], spec: ModelSpec, device: torch.device, dtype: torch.dtype
 ) -> Callable[[nn.Module], dict[str, float]]:
     def run_validation(network: nn.Module) -> dict[str, float]:
-        return validate(network, cases, plan, device=fabric.device, dtype=dtype)
+        return validate(Predictor(network=network, spec=spec, device=device, dtype=dtype), cases)
 
     return run_validation
 

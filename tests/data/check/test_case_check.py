@@ -38,12 +38,14 @@ def test_channels_on_different_grids(save, voxels, codes):
     assert found.problems[0].file == str(images[1])
 
 
-def test_fault_17_qform_differs_from_sform_names_the_one_in_use(save, voxels, examine, codes):
+@pytest.mark.parametrize("code", [1, 2, 4])
+def test_fault_17_qform_differs_from_sform_names_the_one_in_use(save, voxels, examine, codes, code):
     moved = np.eye(4)
     moved[0, 3] = 5
-    found = examine(save("scan.nii", voxels, sform=(np.eye(4), 1), qform=(moved, 1)))
+    found = examine(save("scan.nii", voxels, sform=(np.eye(4), code), qform=(moved, 1)))
     assert codes(found) == ["warning qform-differs"]
     assert "up to 5 mm apart; the sform is used, as its code is above 0" in found.problems[0].message
+    assert found.geometry.origin_mm == (0, 0, 0)
 
 
 def test_fault_17_broken_qform(save, voxels, examine, codes):
@@ -57,10 +59,13 @@ def test_fault_17_broken_qform(save, voxels, examine, codes):
 def test_fault_17_spacing_differs_from_sform(save, voxels, examine, codes):
     found = examine(save("scan.nii", voxels, sform=(np.diag([2, 2, 2, 1.0]), 1)))
     assert codes(found) == ["warning spacing-differs"]
+    assert "the sform is used, as its code is above 0: 2 x 2 x 2 mm" in found.problems[0].message
+    assert found.geometry.spacing_mm == (2, 2, 2)
 
 
-def test_fault_19_sheared_affine_is_reported_once(save, voxels, examine, codes):
-    assert codes(examine(save("scan.nii", voxels, sform=(SHEAR, 1)))) == ["error sheared-affine"]
+@pytest.mark.parametrize("qform", [None, (np.eye(4), 1)])
+def test_fault_19_sheared_affine_is_reported_once(save, voxels, examine, codes, qform):
+    assert codes(examine(save("scan.nii", voxels, sform=(SHEAR, 1), qform=qform))) == ["error sheared-affine"]
 
 
 def test_fault_20_21_oblique_and_anisotropic_case_is_clean(save, voxels, label, examine):

@@ -1,7 +1,7 @@
 """All checks of one case: its files, their headers, their voxels, and whether they share one grid."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fewscan.data.case import Case
@@ -9,16 +9,14 @@ from fewscan.data.check.geometry_pairs import check_pair
 from fewscan.data.check.image_content import Intensities, check_image, content_digest
 from fewscan.data.check.label_content import check_label
 from fewscan.data.check.nifti_header import agreement_problems, check_nifti_header, read_nifti_header
-from fewscan.data.check.nifti_voxels import put_back_not_finite
 from fewscan.data.check.problem import Problem, Source, has_errors
 from fewscan.data.check.scan_size import check_memory, check_scan_size
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_files import image_suffix
-from fewscan.data.image_io import Image, channel_volumes, read_geometry, read_image
+from fewscan.data.image_io import Image, read_channel_images, read_geometry
+from fewscan.data.itk_reader import NIFTI_SUFFIXES
 from fewscan.data.nifti_file import verify_nifti_payload
 from fewscan.errors import DataError
-
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +63,16 @@ def check_case(case: Case, *, declared_labels: Collection[int], available_bytes:
     intensities: list[Intensities | None] = []
     digests: list[str] = []
     first: Geometry | None = None
-    for path, volume in zip(case.images, channel_volumes(case.images), strict=True):
+    opened: dict[Path, list[Image | None]] = {}
+    for path in case.images:
         source = Source(case_id=case.id, file=str(path))
-        image, geometry, found = _open(path, source, len(case.images), available_bytes, volume=volume)
-        if volume is None or volume[0] == 0:  # the header of a 4-D file is the same for all its channels
+        if path not in opened:
+            opened[path], geometry, found = _open(path, source, case.images, available_bytes)
             problems += found
-        if geometry is not None:
-            problems += check_pair(first, geometry, source, what="channel") if first else []
-            first = first or geometry
+            if geometry is not None:
+                problems += check_pair(first, geometry, source, what="channel") if first else []
+                first = first or geometry
+        image = opened[path].pop(0)
         measured, digest = None, ""
         if image is not None:
             found, measured = check_image(image.array, source)
@@ -101,7 +101,7 @@ def _check_label_file(
     case: Case, path: Path, first: Geometry | None, declared_labels: Collection[int], available_bytes: int
 ) -> tuple[list[Problem], Mapping[int, int] | None]:
     source = Source(case_id=case.id, file=str(path))
-    label, geometry, problems = _open(path, source, 1, available_bytes)
+    (label,), geometry, problems = _open(path, source, (path,), available_bytes)
     if first is not None and geometry is not None:
         problems += check_pair(first, geometry, source, what="label")
     if label is None:
@@ -111,29 +111,31 @@ def _check_label_file(
 
 
 def _open(
-    path: Path, source: Source, channels: int, available_bytes: int, *, volume: tuple[int, int] | None = None
-) -> tuple[Image | None, Geometry | None, list[Problem]]:
-    """Return the image and its geometry, as far as the file allows, and what is wrong with the file."""
+    path: Path, source: Source, paths: Sequence[Path], available_bytes: int
+) -> tuple[list[Image | None], Geometry | None, list[Problem]]:
+    """Return the images of one file of ``paths``, its geometry, as far as the file allows, and what is wrong with it.
+
+    There is one image per channel that the file holds, None where it cannot be read.
+    """
+    count = list(paths).count(path)
+    nothing: list[Image | None] = [None] * count
     problems: list[Problem] = []
     nifti = image_suffix(path) in NIFTI_SUFFIXES and not path.is_dir()
     header = read_nifti_header(path) if nifti else None
     if header is not None:
-        problems += check_nifti_header(header, source, declared_volumes=volume[1] if volume else 1)
+        problems += check_nifti_header(header, source, declared_volumes=count)
         if has_errors(problems):
-            return None, None, problems
+            return nothing, None, problems
     try:
-        geometry = read_geometry(path, volume=volume)
+        geometry = read_geometry(path, volume=(0, count) if count > 1 else None)
         if header is not None:
             problems += agreement_problems(header, geometry, source)
-        too_large = check_memory(geometry.size, channels, available_bytes, source)
+        too_large = check_memory(geometry.size, len(paths), available_bytes, source)
         if too_large:
             if nifti:
                 verify_nifti_payload(path)  # takes no memory, and a size that no file holds is an error
-            return None, geometry, problems + too_large
-        image = read_image(path, volume=volume)
-        if header is not None:
-            image = replace(image, array=put_back_not_finite(image.array, path, header, volume=volume))
-        return image, geometry, problems
+            return nothing, geometry, problems + too_large
+        return list(read_channel_images([path] * count, finite=False)), geometry, problems
     except DataError as error:
         message = error.message.removeprefix(f"{path}: ")
-        return None, None, [*problems, source.error("unreadable-image", message, mend=error.mend)]
+        return nothing, None, [*problems, source.error("unreadable-image", message, mend=error.mend)]

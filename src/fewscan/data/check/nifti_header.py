@@ -2,7 +2,8 @@
 
 Source: the NIfTI-1 standard (https://nifti.nimh.nih.gov/nifti-1). A header may hold two transforms from voxel to world,
 the qform (a rotation) and the sform (any affine matrix). The rule here is that of nibabel: the sform counts if its code
-is above 0, else the qform if its code is above 0, else the voxel spacing alone.
+is above 0, else the qform if its code is above 0, else the voxel spacing alone; `fewscan.data.nifti_orientation` keeps
+to it when scans are read.
 """
 
 import gzip
@@ -17,11 +18,9 @@ from nibabel.spatialimages import HeaderDataError
 
 from fewscan.data.check.problem import Problem, Source, plain
 from fewscan.data.geometry import Geometry
+from fewscan.data.nifti_orientation import ORTHONORMAL_TOLERANCE, orthonormal_deviation
 
 NIFTI1_BYTES, NIFTI2_BYTES = 348, 540
-
-ORTHONORMAL_TOLERANCE = 1e-4
-"""Largest deviation of a product of direction cosines from 0 or 1 that SimpleITK still accepts (measured)."""
 
 QFORM_TOLERANCE_VOX = 1e-2
 """The qform is stored as a quaternion in float32, so that it never agrees exactly."""
@@ -160,18 +159,13 @@ def affine_problems(header: nib.Nifti1Header, source: Source) -> list[Problem]:
 
 def is_sheared(matrix: Affine) -> bool:
     """Tell whether the axes, the columns of ``matrix``, are off right angles by more than the tolerance."""
-    return _orthonormal_deviation(matrix) > ORTHONORMAL_TOLERANCE
+    return orthonormal_deviation(matrix) > ORTHONORMAL_TOLERANCE
 
 
 def right_angle_error_deg(matrix: Affine) -> float:
     """Return by how much the angle of two axes is off a right angle, in degrees; the worst pair of columns."""
     # R^T R of unit columns deviates from the identity off the diagonal only, by the cosines of the angles
-    return float(np.degrees(np.arcsin(min(_orthonormal_deviation(matrix), 1.0))))
-
-
-def _orthonormal_deviation(matrix: Affine) -> float:
-    rotation = matrix / np.linalg.norm(matrix, axis=0)
-    return float(np.abs(rotation.T @ rotation - np.eye(matrix.shape[1])).max())
+    return float(np.degrees(np.arcsin(min(orthonormal_deviation(matrix), 1.0))))
 
 
 def agreement_problems(header: nib.Nifti1Header, geometry: Geometry, source: Source) -> list[Problem]:
@@ -182,7 +176,7 @@ def agreement_problems(header: nib.Nifti1Header, geometry: Geometry, source: Sou
     header : Nifti1Header
         Without errors.
     geometry : Geometry
-        What `fewscan.data.image_io` made of the header, to say which of the two it is.
+        What `fewscan.data.image_io` made of the header.
     source : Source
         Case and file, for the message.
     """
@@ -195,18 +189,13 @@ def agreement_problems(header: nib.Nifti1Header, geometry: Geometry, source: Sou
     apart_mm = largest_distance_mm(sform, other, geometry.size)
     if apart_mm <= QFORM_TOLERANCE_VOX * min(geometry.spacing_mm):
         return []
-    used = _nearest_transform(geometry, {"sform": sform, "qform": other})
+    mend = "write the true one into both: nibabel's image.set_sform(affine), image.set_qform(affine), save"
     if header["qform_code"] <= 0:
-        message = f"sform and voxel spacing contradict each other, by up to {plain(apart_mm)} mm;"
-        message += f" read with the spacing {_row(np.asarray(geometry.spacing_mm))} mm"
-        mend = "write the true spacing into both: nibabel's image.set_sform(affine), image.set_qform(affine), save"
+        message = f"sform and voxel spacing contradict each other, by up to {plain(apart_mm)} mm; "
+        message += f"the sform is used, as its code is above 0: {_row(np.asarray(geometry.spacing_mm))} mm"
         return [source.warning("spacing-differs", message, mend=mend)]
     message = f"qform and sform place voxels up to {plain(apart_mm)} mm apart; "
-    if used == "sform":
-        message += "the sform is used, as its code is above 0"
-    else:
-        message += "the qform is used, though the code of the sform is above 0, so viewers may use that"
-    mend = "write the true one into both: nibabel's image.set_sform(affine), image.set_qform(affine), save"
+    message += "the sform is used, as its code is above 0, while some programs use the qform"
     return [source.warning("qform-differs", message, mend=mend)]
 
 
@@ -229,15 +218,6 @@ def largest_distance_mm(first: Affine, second: Affine, size: tuple[int, ...]) ->
     difference = (first - second)[:3]
     apart = difference[:, : len(size)] @ ends + difference[:, 3:]
     return float(np.linalg.norm(apart, axis=0).max())
-
-
-def _nearest_transform(geometry: Geometry, candidates: dict[str, Affine]) -> str:
-    n = geometry.dimensions
-    ours = np.eye(4)
-    ours[:n, :n], ours[:n, 3] = geometry.affine()[:n, :n], geometry.origin_mm
-    ours[:2] *= -1  # from SimpleITK's LPS to NIfTI's RAS
-    distances = {name: largest_distance_mm(ours[:n], value[:n], geometry.size) for name, value in candidates.items()}
-    return min(distances, key=lambda name: distances[name])
 
 
 def _row(values: Affine) -> str:

@@ -1,0 +1,149 @@
+"""Write the tables and the picture of a study from the cells that are finished."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from math import nan
+from pathlib import Path
+
+from fewscan.experiments.against_baseline import Comparison, compare_with_baseline
+from fewscan.experiments.averages import Key, Line, main_label, make_lines
+from fewscan.experiments.cells import Cell
+from fewscan.experiments.collect import Result, csv_number, tidy_csv
+from fewscan.experiments.curve import Curve, save_curve
+from fewscan.experiments.gap import GapShare, gap_shares
+from fewscan.experiments.state import AS_PREDICTED
+from fewscan.experiments.study import Study
+from fewscan.experiments.study_tables import StudyTables
+from fewscan.experiments.tables import Table, to_latex, to_markdown
+from fewscan.settings import write_atomically
+
+MARKDOWN, LATEX, CURVE = "tables.md", "tables.tex", "dice.png"
+SCORES, SUMMARY, COMPARISON = "scores.csv", "summary.csv", "comparison.csv"
+
+
+class Outputs:
+    """Everything that follows from the finished cells of a study.
+
+    Parameters
+    ----------
+    study : Study
+        What is compared.
+    cells : sequence of Cell
+        Every training it consists of.
+    results : sequence of Result
+        Of those that are finished.
+    failed : mapping of str to str
+        Why cells failed, by name.
+    """
+
+    def __init__(
+        self, study: Study, cells: Sequence[Cell], results: Sequence[Result], *, failed: dict[str, str] | None = None
+    ) -> None:
+        self.study, self.results, self.failed = study, results, failed or {}
+        self.planned = len(cells)
+        self.lines = make_lines(cells, results)
+        self.label = main_label(self.lines)
+        self.dice = Key(AS_PREDICTED, self.label, "dice")
+        self.comparisons = compare_with_baseline(self.lines, study.baseline)
+        self.shares = gap_shares(self.lines, study.baseline, self.dice)
+        self.maker = StudyTables(study, self.lines, label=self.label)
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables, the most important first."""
+        return self.maker.all(self.comparisons, self.shares)
+
+    def markdown(self) -> str:
+        """Return all tables as one Markdown document."""
+        parts = [f"# {self.study.name}\n", *self._standing(), *(to_markdown(table) for table in self.tables)]
+        return "\n".join(parts)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write all files; return them."""
+        files = {
+            MARKDOWN: self.markdown(),
+            LATEX: "\n".join([*(f"% {line.strip()}" for line in self._standing()), *map(to_latex, self.tables)]),
+            SCORES: tidy_csv(self.results),
+            SUMMARY: summary_csv(self.lines, self.shares),
+            COMPARISON: comparison_csv(self.comparisons),
+        }
+        for name, text in files.items():
+            write_atomically(folder / name, text.encode())
+        self._draw(folder / CURVE)
+        return [folder / name for name in (*files, CURVE)]
+
+    def _standing(self) -> list[str]:
+        """Say what is missing from an unfinished study."""
+        done = len(self.results)
+        if done == self.planned:
+            return []
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        lines = [
+            f"**NOT FINISHED: {done} of {self.planned} cells{failed}.** Rows with missing seeds are provisional.\n"
+        ]
+        return lines + [f"- failed: {name}: {' '.join(text.split())}\n" for name, text in self.failed.items()]
+
+    def _draw(self, path: Path) -> None:
+        shown = [line for line in self.lines if self.dice in line.averages]
+        full = [line for line in shown if line.row.labelled.is_all]
+        bound = [line for line in full if line.row.method == self.study.baseline]
+        # the upper bound is a line of its own, unless all methods were trained with all labels
+        if len(full) == len(bound):
+            shown = [line for line in shown if not line.row.labelled.is_all]
+        scores = list(bound[0].averages[self.dice].by_seed.values()) if bound else []
+        save_curve(
+            path,
+            [
+                Curve(title, points, is_baseline=method == self.study.baseline)
+                for (title, method), points in self._points(shown).items()
+            ],
+            title=f"{self.study.name}: {self.label}",
+            upper_bound=scores,
+            upper_title=f"{self.maker.title(bound[0].row)}, {bound[0].row.labelled.title} labelled" if bound else "",
+        )
+
+    def _points(self, lines: Iterable[Line]) -> dict[tuple[str, str], list[tuple[int, list[float]]]]:
+        points: dict[tuple[str, str], list[tuple[int, list[float]]]] = {}
+        for line in lines:
+            key = (self.maker.title(line.row), line.row.method)
+            scores = list(line.averages[self.dice].by_seed.values())
+            points.setdefault(key, []).append((line.row.labelled.count, scores))
+        return points
+
+
+def summary_csv(lines: Iterable[Line], shares: Iterable[GapShare]) -> str:
+    """Return every mean and spread, one line per row, what was scored, class and metric; overlap as fractions."""
+    share_of = {share.row: share.share for share in shares}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    head = ["method", "preset", "labelled", "annotated_min", "annotated_max", "seeds", "seeds_planned", "scored"]
+    head += ["class", "metric", "mean", "sd_over_seeds", "scores", "infinite", "mean_of_finite"]
+    writer.writerow([*head, "gap_recovered", "training_seconds", "peak_memory_mib"])
+    for line in lines:
+        row = line.row
+        start = [row.method, row.preset, row.labelled.count, *line.annotated, len(line.results), line.planned]
+        cost = [line.training_seconds, line.peak_memory_mib]
+        for key, average in line.averages.items():
+            share = share_of.get(row, nan) if key.metric == "dice" and key.scored == AS_PREDICTED else nan
+            numbers = [average.mean, average.standard_deviation, average.n, average.infinite, average.mean_finite]
+            values = [csv_number(value) for value in (*numbers, share, *cost)]
+            writer.writerow([*start, key.scored, key.label, key.metric, *values])
+    return text.getvalue()
+
+
+def comparison_csv(comparisons: Iterable[Comparison]) -> str:
+    """Return every paired test, one line each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    head = ["method", "preset", "baseline", "baseline_preset", "labelled", "scored", "class", "metric", "seeds"]
+    head += ["cases", "mean", "baseline_mean", "mean_difference", "low", "high", "median_difference", "better"]
+    writer.writerow([*head, "worse", "rank_biserial", "p", "p_holm"])
+    for item in comparisons:
+        row, other, key, test = item.row, item.baseline, item.key, item.test
+        start = [row.method, row.preset, other.method, other.preset, row.labelled.count]
+        start += [key.scored, key.label, key.metric, len(item.seeds), test.n]
+        numbers = [item.mean, item.baseline_mean, test.mean_difference, item.low, item.high, test.median_difference]
+        numbers += [item.better, item.worse, test.rank_biserial, test.p, item.p_holm]
+        writer.writerow([*start, *(csv_number(value) for value in numbers)])
+    return text.getvalue()

@@ -1,0 +1,167 @@
+"""The tables of a study: overlap and cost, surface distances in mm and in voxels, and the paired comparison.
+
+Every table gives numbers of the predictions as they are and, in a column of its own beside (``LC``), of the largest
+component of each class. Overlap is in percent, mean ± standard deviation over seeds.
+"""
+
+from collections.abc import Sequence
+from math import isinf, isnan
+
+from fewscan.experiments.against_baseline import Comparison
+from fewscan.experiments.averages import Average, Key, Line
+from fewscan.experiments.cells import Row
+from fewscan.experiments.gap import GapShare
+from fewscan.experiments.state import AS_PREDICTED, EVALUATIONS, LARGEST
+from fewscan.experiments.study import Study
+from fewscan.experiments.table_notes import budget_notes, gap_notes, general_notes, infinity_notes, jensen_notes
+from fewscan.experiments.tables import Table
+
+OVERLAP = {"dice": "Dice %", "jaccard": "Jaccard %", "ravd": "RAVD %"}
+DISTANCES = {"hd95": "HD95", "asd": "ASD", "hd": "HD", "assd": "ASSD"}
+UNITS = {"mm": "mm", "vox": "voxels"}
+COMPARED = {"dice": "Dice %", "hd95_mm": "HD95 mm", "asd_mm": "ASD mm"}
+MISSING = "–"
+
+
+class StudyTables:
+    """Makes the tables of a study.
+
+    Parameters
+    ----------
+    study : Study
+        Gives labels and baseline.
+    lines : sequence of Line
+        The rows, finished or not.
+    label : str
+        The class to show; see `main_label`.
+    """
+
+    def __init__(self, study: Study, lines: Sequence[Line], *, label: str) -> None:
+        self.study, self.lines, self.label = study, lines, label
+        self.labels = {entry.name: entry.label for entry in study.methods}
+        self.several_presets = len({line.row.preset for line in lines}) > 1
+
+    def all(self, comparisons: Sequence[Comparison], shares: Sequence[GapShare]) -> list[Table]:
+        """Return every table, the most important first."""
+        return [self.overlap(shares), *(self.distances(unit) for unit in UNITS), self.comparison(comparisons)]
+
+    def overlap(self, shares: Sequence[GapShare]) -> Table:
+        """Return overlap, share of the gap, annotation cost, time and memory."""
+        share_of = {share.row: share for share in shares}
+        metrics = [(metric, title, 100.0) for metric, title in OVERLAP.items()]
+        rows = []
+        for line in self.lines:
+            cost = (_span(line.annotated), _seconds(line.training_seconds), _number(line.peak_memory_mib, 0))
+            if not line.results:
+                cost = (MISSING,) * 3
+            rows.append((*self._start(line), *self._numbers(line, metrics), _share(share_of.get(line.row)), *cost))
+        head = (*self._start_head(), *_twice(metrics), "gap recovered", "annotated", "training", "peak MiB")
+        notes = (
+            *general_notes(self.study, self.lines),
+            *jensen_notes(self.lines, self.title),
+            *gap_notes(self.lines, shares, self.title),
+            *budget_notes(self.lines, self.study.baseline, self.title),
+        )
+        return Table(f"Overlap and cost ({self.label})", head, tuple(rows), notes)
+
+    def distances(self, unit: str) -> Table:
+        """Return the surface distances in ``unit``, "mm" or "vox"."""
+        metrics = [(f"{name}_{unit}", title, 1.0) for name, title in DISTANCES.items()]
+        rows = tuple((*self._start(line), *self._numbers(line, metrics)) for line in self.lines)
+        title = f"Surface distances in {UNITS[unit]} ({self.label})"
+        head = (*self._start_head(), *_twice(metrics))
+        return Table(title, head, rows, tuple(infinity_notes(self.lines, self.label, unit, self.title)))
+
+    def comparison(self, comparisons: Sequence[Comparison]) -> Table:
+        """Return the paired tests against the baseline."""
+        rows = []
+        for item in comparisons:
+            key = item.key
+            if key.label != self.label or key.scored != AS_PREDICTED or key.metric not in COMPARED:
+                continue
+            factor = 100.0 if key.metric in OVERLAP else 1.0
+            rows.append(
+                (
+                    self.title(item.row),
+                    item.row.labelled.title,
+                    COMPARED[key.metric],
+                    _number(factor * item.mean, 2),
+                    _number(factor * item.baseline_mean, 2),
+                    _number(factor * item.test.mean_difference, 2, sign=True),
+                    _interval(factor * item.low, factor * item.high),
+                    f"{item.better}/{item.worse}/{item.test.n}",
+                    _p_value(item.test.p),
+                    _p_value(item.p_holm),
+                )
+            )
+        head = ("method", "labelled", "metric", "mean", "baseline", "difference", "95 % interval")
+        notes = (
+            "Wilcoxon signed-rank test, paired by test case, each case averaged over seeds; bootstrap interval of the "
+            "mean difference; Holm over all methods and labelled counts of one metric. All metrics and classes, with "
+            "and without largest component: comparison.csv.",
+        )
+        title = f"Against {self.labels[self.study.baseline]} with the same labels ({self.label})"
+        return Table(title, (*head, "better/worse/n", "p", "p (Holm)"), tuple(rows), notes)
+
+    def title(self, row: Row) -> str:
+        """Return the label of a row's method, with the preset where the study has several."""
+        label = self.labels[row.method]
+        return f"{label} ({row.preset})" if self.several_presets else label
+
+    def _start_head(self) -> tuple[str, ...]:
+        return ("method", "labelled", "seeds")
+
+    def _start(self, line: Line) -> tuple[str, ...]:
+        done = len(line.results)
+        seeds = str(done) if done == line.planned else f"{done} of {line.planned}"
+        return (self.title(line.row), line.row.labelled.title, seeds)
+
+    def _numbers(self, line: Line, metrics: Sequence[tuple[str, str, float]]) -> list[str]:
+        keys = [(Key(scored, self.label, metric), factor) for metric, _, factor in metrics for scored in EVALUATIONS]
+        return [_spread(line.averages.get(key), factor) for key, factor in keys]
+
+
+def _twice(metrics: Sequence[tuple[str, str, float]]) -> list[str]:
+    marks = {AS_PREDICTED: "", LARGEST: " LC"}
+    return [f"{title}{marks[scored]}" for _, title, _ in metrics for scored in EVALUATIONS]
+
+
+def _spread(average: Average | None, factor: float) -> str:
+    if average is None or isnan(average.mean):
+        return MISSING
+    mean = _number(factor * average.mean, 2)
+    spread = average.standard_deviation
+    return mean if isnan(spread) else f"{mean} ± {factor * spread:.2f}"
+
+
+def _share(share: GapShare | None) -> str:
+    if share is None or isnan(share.share):
+        return MISSING
+    return f"({100 * share.share:.0f} %)" if share.tiny else f"{100 * share.share:.0f} %"
+
+
+def _span(bounds: tuple[int, int]) -> str:
+    low, high = bounds
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _seconds(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60) if not isnan(seconds) else (0, 0)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def _number(value: float, decimals: int, *, sign: bool = False) -> str:
+    if isnan(value):
+        return MISSING
+    if isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:{'+' if sign else ''}.{decimals}f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return MISSING if isnan(low) else f"{low:+.2f} to {high:+.2f}"
+
+
+def _p_value(p: float) -> str:
+    return MISSING if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,104 @@
+"""Mean Teacher (Tarvainen & Valpola 2017; paper 2, section 3.2): the student agrees with its own average.
+
+(1)  L = CE(p, y) + Dice(p, y) + w r(t) mean over voxels of |p_S(x_u) - p_T(x_u + n)|^2 / C,  n ~ clip(N(0, s^2), +-b)
+(2)  theta_T <- a theta_T + (1 - a) theta_S,  a = min(1 - 1 / (t + 1), decay)
+
+S is the student, T the teacher, C the number of classes, r the ramp. Paper 2 sums the norm over its two classes and
+public code averages it, but halves the supervised part: with w = 0.1 both are 2 w = 0.2 here.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fewscan.data.batch import Batch
+from fewscan.losses.consistency import squared_difference
+from fewscan.losses.probabilities import at_least_float32
+from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.perturbation import clipped_noise, strong_view
+from fewscan.methods.ramps import RampKind, ramp
+from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
+from fewscan.methods.teacher import Teacher, TeacherMode
+
+
+class MeanTeacherParameters(SupervisedParameters):
+    """Of eqs. 1 and 2; the defaults are the published values."""
+
+    consistency_weight: float = Field(0.2, ge=0, description="w; public code of the field: 0.1, see eq. 1")
+    ramp: RampKind = Field("sigmoid", description="r; paper 2, section 3.2")
+    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="eq. 2; public code")
+    teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
+    noise: float = Field(0.1, ge=0, description="s, in standard deviations of the scan; public code")
+    noise_clip: float = Field(0.2, ge=0, description="b; public code")
+    strong_student: bool = Field(False, description="student sees strong intensity changes; FixMatch, Sohn et al. 2020")
+    predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
+
+
+PAPER = {
+    **Supervised.presets["paper"],
+    "batch": {"labelled": 2, "unlabelled": 2},
+    "hyper": {},
+}
+RECOMMENDED = {
+    # the teacher sees the scan as it is and the student a harder view of it, not the other way round
+    "noise": 0.0,
+    "strong_student": True,
+    "teacher_mode": "eval",
+    # the mean over classes and voxels is tiny, as nearly all voxels agree
+    "consistency_weight": 10.0,
+    "ramp_length": 0.3,
+    "predict_with": "teacher",
+}
+
+
+class MeanTeacher(Method):
+    """A student that is trained and a teacher that follows it."""
+
+    name = "mean_teacher"
+    title = "Mean Teacher: consistency with the student's own moving average"
+    paper = "Paper 2, section 3.2; Tarvainen & Valpola 2017"
+    equations = "L = CE + Dice + w r(t) |p_S(x_u) - p_T(x_u + n)|^2 / C;  theta_T = EMA(theta_S)"
+    hyper_parameters: ClassVar[type[HyperParameters]] = MeanTeacherParameters
+    presets = {"paper": PAPER, "recommended": {"hyper": RECOMMENDED}}
+    uses_unlabelled = True
+
+    def networks(self, build: Callable[[], nn.Module]) -> None:
+        """Build the student; the teacher starts as its copy."""
+        self.student = build()
+        self.teacher = Teacher(self.student, decay=self.hyper.ema_decay, mode=self.hyper.teacher_mode)
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return both terms of eq. 1; the second is left out where there is no unlabelled patch."""
+        if len(batch.unlabelled) == 0:
+            return {"supervised": supervised_loss(self.student(batch.images), batch.labels, self.hyper)}
+        seen = strong_view(batch.unlabelled) if self.hyper.strong_student else batch.unlabelled
+        logits = self.student(torch.cat([batch.images, seen]))
+        labelled, unlabelled = logits.split([len(batch.images), len(seen)])
+        predicted = torch.softmax(at_least_float32(unlabelled), dim=1)
+        return {
+            "supervised": supervised_loss(labelled, batch.labels, self.hyper),
+            "consistency": self.consistency(predicted, batch.unlabelled, step),
+        }
+
+    def consistency(self, predicted: Tensor, images: Tensor, step: int) -> Tensor:
+        """Return the second term of eq. 1."""
+        target = self.teacher.probabilities(clipped_noise(images, std=self.hyper.noise, clip=self.hyper.noise_clip))
+        return squared_difference(predicted, target)
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return w r(t)."""
+        hyper, iterations = self.hyper, self.context.iterations
+        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=iterations)
+        return {"consistency": hyper.consistency_weight * grown}
+
+    def after_step(self, step: int) -> None:
+        """Move the teacher, eq. 2."""
+        self.teacher.update([self.student], step)
+
+    def predictor(self) -> nn.Module:
+        """Return the student or the teacher."""
+        return self.student if self.hyper.predict_with == "student" else self.teacher.network

@@ -1,0 +1,74 @@
+from math import inf, isnan
+
+import pytest
+
+from fewscan.experiments.against_baseline import compare_with_baseline, differences
+from fewscan.experiments.averages import Key, make_lines
+from fewscan.experiments.collect import collect
+from fewscan.experiments.state import AS_PREDICTED
+
+DICE = Key(AS_PREDICTED, "ball", "dice")
+
+
+def _comparisons(folder, cells, key=DICE):
+    lines = make_lines(cells, collect(folder, cells))
+    return {item.row.labelled.count: item for item in compare_with_baseline(lines, "supervised") if item.key == key}
+
+
+def test_paired_by_case_over_seeds_and_corrected(cells, finished):
+    found = _comparisons(finished, cells)
+    assert found.keys() == {1, 3}
+    # 1 label: every case gains 0.1 + 0.001 (k - 2.5) > 0; of 2^6 sign patterns two are as extreme: p = 2/64
+    assert found[1].test.p == pytest.approx(2 / 64)
+    assert (found[1].better, found[1].worse, found[1].test.n) == (6, 0, 6)
+    assert found[1].mean - found[1].baseline_mean == pytest.approx(0.1)
+    assert found[1].low == pytest.approx(0.0986, abs=5e-4)
+    assert found[1].high == pytest.approx(0.1014, abs=5e-4)
+    # 3 labels: every case loses about 0.01, which is as extreme; Holm: 2 * 2/64 for the first, not less for the second
+    assert (found[3].better, found[3].worse) == (0, 6)
+    assert [found[count].p_holm for count in (1, 3)] == pytest.approx([4 / 64, 4 / 64])
+    assert found[1].seeds == (0, 1)
+
+
+def test_only_seeds_that_both_have(cells, finish, tmp_path):
+    few = [cell for cell in cells if cell.row.labelled.count == 1]
+    for cell in few:
+        if (cell.row.method, cell.seed) != ("other", 1):
+            # seed 1 of the baseline is far better, but has no partner
+            finish(tmp_path, cell, 0.9 if cell.seed == 1 else 0.5 if cell.row.method == "supervised" else 0.6)
+    item = _comparisons(tmp_path, cells)[1]
+    assert item.seeds == (0,)
+    assert (item.mean, item.baseline_mean) == pytest.approx((0.6, 0.5))
+
+
+def test_no_common_seed_no_comparison(cells, finish, tmp_path):
+    for cell in cells[:1] + cells[6:7]:  # supervised of seed 0, other of seed 1
+        finish(tmp_path, cell, 0.5)
+    assert _comparisons(tmp_path, cells) == {}
+
+
+def test_infinite_distances_count(cells, finish, tmp_path):
+    # the baseline has an empty prediction in case 0, both have one in case 1
+    finish(tmp_path, cells[0], 0.5, hd95_mm=[inf, inf, 2.0, 2.0, 2.0, 2.0])
+    finish(tmp_path, cells[1], 0.5, hd95_mm=[9.0, inf, 2.0, 2.0, 2.0, 3.0])
+    item = _comparisons(tmp_path, cells, Key(AS_PREDICTED, "ball", "hd95_mm"))[1]
+    assert (item.better, item.worse, item.test.n) == (1, 1, 6)
+    assert item.test.mean_difference == -inf
+    assert isnan(item.low)
+
+
+def test_unequal_budgets_are_named(cells, finish, tmp_path, make_study, data):
+    from fewscan.data.layouts import load_dataset
+    from fewscan.experiments.cells import list_cells
+
+    longer = {"method": "supervised", "name": "longer", "settings": {"iterations": 9, "augmentation": "flips"}}
+    cells = list_cells(make_study(data, methods=["supervised", longer]), load_dataset(data))
+    for cell in cells:
+        finish(tmp_path, cell, 0.5)
+    lines = make_lines(cells, collect(tmp_path, cells))
+    assert differences(lines[1], lines[0]) == ["iterations", "augmentation"]
+
+
+def test_equal_budgets(cells, finished):
+    lines = make_lines(cells, collect(finished, cells))
+    assert differences(lines[1], lines[0]) == []

@@ -1,0 +1,229 @@
+"""What every registered method must do. A new method is tested here by being registered."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fewscan.data.batch import Batch
+from fewscan.data.plan import LabelClass, Plan
+from fewscan.data.sampling import Patches
+from fewscan.inference.model_file import ModelSpec, load_model, save_model
+from fewscan.methods.registry import method_names
+from fewscan.networks.registry import NetworkSpec
+from fewscan.training.checkpoint import checkpoint_files
+from fewscan.training.fabric import make_fabric
+from fewscan.training.log import read_log
+from fewscan.training.loop import Training
+from fewscan.training.settings import resolve_settings
+from fewscan.training.start import build_method
+from fewscan.training.streams import BatchMaker
+
+PLAN = Plan(
+    name="contract",
+    dimensions=3,
+    image_dimensions=3,
+    channels=("MRI",),
+    classes=tuple(LabelClass(name=f"class {k}", values=(k,), output=k) for k in range(3)),
+    patch_size=(16, 16, 16),
+)
+PRESETS = ("paper", "recommended")
+
+every_method = pytest.mark.parametrize("name", method_names())
+every_preset = pytest.mark.parametrize("preset", PRESETS)
+
+
+def unlabelled_terms(terms):
+    return [term for term in terms if term != "supervised"]
+
+
+def gradients(method, value):
+    """Return the gradient of one term in every trained parameter; None where it has no part in the term."""
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    return torch.autograd.grad(value, trained, retain_graph=True, allow_unused=True)
+
+
+def answer_always(method, *, favourite):
+    """Make every network of the method sure of one class, whatever it is shown."""
+    with torch.no_grad():
+        for module in method.modules():
+            head = getattr(module, "head", None)
+            if head is not None:
+                head.weight.zero_()
+                head.bias.fill_(-50.0)
+                head.bias[favourite] = 50.0
+    return method
+
+
+def total(method, terms, step=5):
+    weights = dict.fromkeys(terms, 1.0) | method.weights(step)
+    return sum(weights[name] * value for name, value in terms.items())
+
+
+@every_method
+@every_preset
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_gradient_where_it_should_be_and_nowhere_else(name, preset, dimensions, classes, method, batch):
+    made = method(name, preset=preset, classes=classes, dimensions=dimensions)
+    terms = made(batch(classes=classes, dimensions=dimensions), 5)
+    assert all(value.ndim == 0 and value.dtype == torch.float32 for value in terms.values())
+    assert bool(unlabelled_terms(terms)) == made.uses_unlabelled
+    for value in terms.values():
+        assert value.item() > 0
+        assert any(grad is not None and float(grad.abs().max()) > 0 for grad in gradients(made, value))
+    total(made, terms).backward()
+    for parameter_name, parameter in made.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, parameter_name
+            assert torch.isfinite(parameter.grad).all(), parameter_name
+        else:
+            assert parameter.grad is None, parameter_name
+    assert any(parameter.requires_grad for parameter in made.parameters())
+
+
+@every_method
+def test_what_follows_is_not_trained_and_moves_after_the_step(name, method, batch):
+    """A teacher has no trained parameter, keeps still during the step, and moves when told."""
+    made = method(name)
+    following = [parameter for parameter in made.parameters() if not parameter.requires_grad]
+    before = [parameter.clone() for parameter in following]
+    optimiser = torch.optim.SGD([p for p in made.parameters() if p.requires_grad], lr=0.1)
+    total(made, made(batch(), 5)).backward()
+    optimiser.step()
+    assert all(torch.equal(old, new) for old, new in zip(before, following, strict=True))
+    made.after_step(5)
+    if following:
+        assert not all(torch.equal(old, new) for old, new in zip(before, following, strict=True))
+
+
+@every_method
+@every_preset
+@pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 3), (3, 1), (2, 2), (1, 1), (2, 0)])
+def test_any_composition_of_the_batch(name, preset, labelled, unlabelled, method, batch):
+    made = method(name, preset=preset)
+    loss = total(made, made(batch(labelled=labelled, unlabelled=unlabelled), 5))
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+@every_method
+@every_preset
+@pytest.mark.parametrize("label", [0, 2])
+def test_patches_without_foreground_and_full_of_it_are_finite(name, preset, label, method, batch):
+    given = batch()
+    flat = Batch(
+        torch.full_like(given.images, 0.3),
+        torch.full_like(given.labels, label),
+        torch.full_like(given.unlabelled, -0.3),
+        given.cases,
+        given.unlabelled_cases,
+    )
+    made = method(name, preset=preset)
+    loss = total(made, made(flat, 5))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in made.parameters() if p.grad is not None)
+
+
+@every_method
+@every_preset
+def test_unlabelled_terms_are_zero_when_all_predictions_agree(name, preset, method, batch):
+    made = answer_always(method(name, preset=preset), favourite=1)
+    terms = made(batch(), 5)
+    for term in unlabelled_terms(terms):
+        assert terms[term].item() == pytest.approx(0, abs=1e-6), term
+
+
+@every_method
+@every_preset
+def test_reduced_precision_stays_close(name, preset, method, batch):
+    made, given = method(name, preset=preset).eval(), batch()
+    torch.manual_seed(1)
+    exact = made(given, 5)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = made(given, 5)
+    for term, value in rough.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(exact[term].item(), rel=0.1, abs=1e-4)
+
+
+@every_method
+@every_preset
+def test_state_comes_back_and_the_next_step_is_the_same(name, preset, method, batch):
+    first, second = method(name, preset=preset, seed=0), method(name, preset=preset, seed=1)
+    first.after_step(3)
+    second.load_state_dict(first.state_dict())
+    results = []
+    for made in (first, second):
+        torch.manual_seed(4)
+        terms = made(batch(), 4)
+        loss = total(made, terms)
+        loss.backward()
+        results.append([loss.detach(), *(p.grad for p in made.parameters() if p.grad is not None)])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@every_method
+@every_preset
+def test_the_network_that_is_kept_can_be_saved_and_loaded(name, preset, method, tmp_path):
+    network = method(name, preset=preset).predictor().eval()
+    spec = ModelSpec(plan=PLAN, network=NetworkSpec(name="unet", options={"filters": [4, 8]}), method=name)
+    save_model(tmp_path / "model.safetensors", network, spec)
+    loaded, found = load_model(tmp_path / "model.safetensors")
+    images = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(loaded.eval()(images), network(images))
+    assert found.method == name
+
+
+def patches_at(step, rank, world_size):
+    """Stand in for the two streams."""
+    rng = np.random.default_rng(step)
+    images = rng.normal(size=(3, 1, 16, 16, 16)).astype(np.float32)
+    background = np.zeros((3, 1), np.float32)
+    labels = (images[:2, 0] > 0).astype(np.uint8)
+    labelled = Patches(images[:2], labels, background[:2], ("a", "b"))
+    return labelled, Patches(images[2:], None, background[2:], ("c",))
+
+
+def training_in(folder, settings):
+    """Return a training of four steps with a validation after two, as `fewscan train` sets it up."""
+    cpu = torch.device("cpu")
+    return Training(
+        method=build_method(settings, PLAN),
+        settings=settings,
+        streams=SimpleNamespace(at=patches_at),
+        batches=BatchMaker(settings.augmentation, device=cpu, memory_format=torch.contiguous_format, seed=0, rank=0),
+        fabric=make_fabric(cpu, torch.float32),
+        folder=folder,
+        validate=lambda network: {"organ": float(next(network.parameters()).detach().abs().max() > 0)},
+        save_best=lambda network: None,
+    )
+
+
+@every_method
+@every_preset
+def test_a_run_logs_what_it_adds_up_and_resumes_bit_for_bit(name, preset, tmp_path):
+    config = {
+        "network": {"name": "unet", "options": {"filters": [4, 8]}},
+        "iterations": 4,
+        "log_every": 1,
+        "checkpoint_every": 2,
+        "validate_every": 2,
+    }
+    settings = resolve_settings(method=name, preset=preset, config=config, overrides={})
+    whole = training_in(tmp_path, settings)
+    whole.fit()
+    for record in read_log(tmp_path / "log.jsonl"):
+        if record["kind"] == "step":
+            products = sum(term["weight"] * term["value"] for term in record["terms"].values())
+            assert record["loss"] == pytest.approx(products, rel=1e-5)
+    checkpoint_files(tmp_path / "checkpoints")[-1].unlink()
+    resumed = training_in(tmp_path, settings)
+    assert resumed.resume() == 2
+    resumed.fit()
+    wanted = whole.method.state_dict()
+    assert all(torch.equal(value, wanted[key]) for key, value in resumed.method.state_dict().items())
