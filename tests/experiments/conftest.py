@@ -45,25 +45,48 @@ def _make_study(data: Path, **changes) -> Study:
     return Study.parse(values | changes, source="study")
 
 
-def _finish(folder: Path, cell, dice, *, hd95_mm=2.0, dice_largest=None, jaccard=None, seconds=60.0, memory=100.0):
+def _entry(values, index):
+    return values[index] if isinstance(values, list) else values
+
+
+def _score_row(case_id, value, dice, hd95_mm, jaccard):
+    scores = dict.fromkeys(METRICS, 1.0)
+    scores |= {"dice": dice, "jaccard": jaccard or dice / (2 - dice), "ravd": 0.1}
+    scores |= {"hd95_mm": hd95_mm, "asd_mm": hd95_mm / 2, "hd95_vox": 2 * hd95_mm, "asd_vox": hd95_mm}
+    plain = {metric: "inf" if score == float("inf") else score for metric, score in scores.items()}
+    return {"case_id": case_id, "value": value, "prediction_voxels": 10, "truth_voxels": 12, "scores": plain}
+
+
+def _finish(
+    folder: Path,
+    cell,
+    dice,
+    *,
+    second_dice=None,
+    dice_largest=None,
+    hd95_mm=2.0,
+    jaccard=None,
+    seconds=60.0,
+    memory=100.0,
+):
     """Write what a finished cell leaves; ``dice`` (and ``hd95_mm``) is one number or one per test case.
 
-    Jaccard follows from Dice, RAVD is 0.1, distances in voxels are twice those in mm, and ASD is half of HD95.
+    Jaccard follows from Dice, RAVD is 0.1, distances in voxels are twice those in mm, and ASD is half of HD95. There is
+    a second class if ``second_dice`` is given.
     """
     place = cell_folder(folder, cell)
     for scored, name in EVALUATIONS.items():
-        values = dice if scored == AS_PREDICTED or dice_largest is None else dice_largest
-        rows = []
-        for index, case_id in enumerate(TEST_CASES):
-            d = values[index] if isinstance(values, list) else values
-            h = hd95_mm[index] if isinstance(hd95_mm, list) else hd95_mm
-            scores = dict.fromkeys(METRICS, 1.0)
-            scores |= {"dice": d, "jaccard": jaccard or d / (2 - d), "ravd": 0.1}
-            scores |= {"hd95_mm": h, "asd_mm": h / 2, "hd95_vox": 2 * h, "asd_vox": h}
-            plain = {key: "inf" if value == float("inf") else value for key, value in scores.items()}
-            rows.append({"case_id": case_id, "value": 1, "prediction_voxels": 10, "truth_voxels": 12, "scores": plain})
+        values = {1: dice if scored == AS_PREDICTED or dice_largest is None else dice_largest}
+        if second_dice is not None:
+            values[2] = second_dice
+        rows = [
+            _score_row(case_id, value, _entry(of_class, index), _entry(hd95_mm, index), jaccard)
+            for index, case_id in enumerate(TEST_CASES)
+            for value, of_class in values.items()
+        ]
+        names = {str(value): title for value, title in ((1, "ball"), (2, "box")) if value in values}
         (place / name).mkdir(parents=True, exist_ok=True)
-        (place / name / "evaluation.json").write_text(json.dumps({"names": {"1": "ball"}, "scores": rows}))
+        (place / name / "evaluation.json").write_text(json.dumps({"names": names, "scores": rows}))
     record = {"state": "finished", "inputs": "x", "training_seconds": seconds, "peak_memory_mib": memory}
     (place / CELL_FILE).write_text(json.dumps(record))
 

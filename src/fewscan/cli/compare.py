@@ -38,6 +38,7 @@ def compare(
     On a cluster: --prepare-only once (with --json it lists the cells for a script), then --cell NAME in each task of a
     job array, as often as needed, and --tables-only at any time.
     """
+    from fewscan.data.workers import available_workers
     from fewscan.errors import UsageError
     from fewscan.experiments.compare import compare as run_study
     from fewscan.experiments.compare import failed_cells, open_study
@@ -51,14 +52,21 @@ def compare(
     if dry_run or prepare_only:
         opened = open_study(study, out)
         if prepare_only:
-            opened.prepare(quiet=as_json)
+            opened.prepare(workers=available_workers(), quiet=as_json)
         states = opened.states
         cells = [{"name": name, "state": str(state)} for name, state in states.items()]
         lines = [f"{state:9} {name}" for name, state in states.items()]
         emit({"cells": cells}, as_json=as_json, text="\n".join([*lines, f"{len(cells)} cells"]))
         return
     outputs = run_study(
-        study, out, workers=workers, device=device, retry_failed=retry_failed, tables_only=tables_only, quiet=as_json
+        study,
+        out,
+        workers=workers,
+        preparers=available_workers(),
+        device=device,
+        retry_failed=retry_failed,
+        tables_only=tables_only,
+        quiet=as_json,
     )
     emit(
         {"out": str(out), "cells": outputs.planned, "finished": len(outputs.results), "failed": outputs.failed},

@@ -25,7 +25,7 @@ def demo(
     labelled: Annotated[int, typer.Option(help="How many of the training scans are annotated.", min=1)] = 4,
     test: Annotated[int, typer.Option(help="Test scans.", min=2)] = 20,
     dimensions: Annotated[int, typer.Option(help="2: axial slices, 3: volumes.", min=2, max=3)] = 2,
-    iterations: Annotated[int, typer.Option(help="Training steps.", min=1)] = 400,
+    iterations: Annotated[int, typer.Option(help="Training steps.", min=1)] = 600,
     seed: Annotated[int, typer.Option(help="Of patients and training.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

@@ -31,7 +31,7 @@ def describe(name: str) -> dict[str, Any]:
     cls = method_class(name)
     fields = cls.hyper_parameters.model_fields
     return {
-        "name": name,
+        "name": cls.name,
         "title": cls.title,
         "paper": cls.paper,
         "equations": cls.equations,

@@ -21,7 +21,7 @@ from scipy import ndimage
 FloatArray = npt.NDArray[np.float64]
 
 # Chosen by eye, so that the patients differ about as much as adult brains do.
-WARPS_MM = ((48.0, 5.5), (24.0, 2.2))
+WARPS_MM = ((48.0, 4.5), (24.0, 1.8))
 """Pairs of (distance of control points, standard deviation of the velocity), both in mm."""
 # Limits of the affine map; every value between minus and plus the limit is equally likely.
 ROTATION_RAD = 0.15

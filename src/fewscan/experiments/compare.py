@@ -18,7 +18,6 @@ from pathlib import Path
 
 from fewscan.data.case import Dataset
 from fewscan.data.layouts import load_dataset
-from fewscan.data.workers import available_workers
 from fewscan.errors import DataError, InterruptedRunError, UsageError
 from fewscan.experiments.averages import average_cells
 from fewscan.experiments.cells import Cell, find_cell, list_cells
@@ -77,12 +76,13 @@ class StudyFolder:
         folders = {cell.name: cell_folder(self.folder, cell) for cell in self.cells}
         return {name: failure_text(path) for name, path in folders.items() if state_of(path) is State.FAILED}
 
-    def prepare(self, *, quiet: bool = False) -> None:
-        """Prepare what all cells share; refuse to go on where finished cells were made from other scans or labels."""
+    def prepare(self, *, workers: int = 1, quiet: bool = False) -> None:
+        """Prepare what all cells share; refuse to go on where cells were begun with other scans or labels."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         _require_own_folder(self.folder)
         self.study.write(self.folder / STUDY_FILE)
         show = partial(progress, quiet=quiet)
-        prepare_study(self.study, self.dataset, self.cells, self.folder, workers=available_workers(), progress=show)
+        prepare_study(self.study, self.dataset, self.cells, self.folder, workers=workers, progress=show)
         for cell in self.cells:
             before = read_record(cell_folder(self.folder, cell) / CELL_FILE)
             if before and before["inputs"] != input_digest(cell, self.folder):
@@ -91,6 +91,7 @@ class StudyFolder:
     def run_cell(self, name: str, *, device: str = "auto") -> None:
         """Run one cell in this process; see `fewscan.experiments.worker`."""
         cell = find_cell(self.cells, name)
+        input_digest(cell, self.folder)  # an unprepared study is no failure of the cell
         run_cell(cell, self.folder, checkpoint=self.study.checkpoint, device=device)
 
     def run(self, executor: Executor, *, workers: int, retry_failed: bool, quiet: bool) -> None:
@@ -102,7 +103,8 @@ class StudyFolder:
             When it was stopped, after the running cells have saved.
         """
         skipped = {State.FINISHED} if retry_failed else {State.FINISHED, State.FAILED}
-        todo = [cell for cell in self.cells if self.states[cell.name] not in skipped]
+        states = self.states
+        todo = [cell for cell in self.cells if states[cell.name] not in skipped]
         queue = Queue(executor, self.folder, workers, _Reporter(self, quiet=quiet), time.sleep)
         queue.run(todo, on_stop=partial(_say_stopping, quiet=quiet))
         left = sum(state in (State.WAITING, State.STARTED) for state in self.states.values())
@@ -143,6 +145,7 @@ def compare(
     out: Path | str,
     *,
     workers: int = 1,
+    preparers: int = 1,
     device: str = "auto",
     retry_failed: bool = False,
     tables_only: bool = False,
@@ -159,6 +162,8 @@ def compare(
         The study's folder; finished cells in it are kept, interrupted ones continued.
     workers : int
         Cells at once, each in a process of its own.
+    preparers : int
+        Processes that prepare scans. More than one needs the ``if __name__ == "__main__":`` guard in a script.
     device : str
         "auto", "cpu" or "cuda".
     retry_failed : bool
@@ -188,7 +193,7 @@ def compare(
         outputs.write(opened.folder)
         return outputs
     with folder_lock(opened.folder, purpose="comparison"):
-        opened.prepare(quiet=quiet)
+        opened.prepare(workers=preparers, quiet=quiet)
         _say_plan(opened, quiet=quiet)
         local = LocalExecutor(opened.folder / STUDY_FILE, opened.folder, device=device, workers=workers)
         try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -46,6 +46,15 @@ class Curve:
     is_baseline: bool = False
 
 
+class _Name(NamedTuple):
+    """What is written beside the end of a line, at the height of ``height`` on the axis."""
+
+    text: str
+    height: float
+    colour: str
+    bold: bool = True
+
+
 def save_curve(
     path: Path, curves: Sequence[Curve], *, title: str, upper_bound: Sequence[float] = (), upper_title: str = ""
 ) -> None:
@@ -62,25 +71,25 @@ def save_curve(
     upper_bound : sequence of float
         Dice of each seed with all labels, drawn as a dashed line; empty for none.
     upper_title : str
-        Written above that line.
+        Its name.
     """
     with mpl.rc_context({"font.family": "sans-serif", "font.size": 10, "text.color": INK, "axes.labelcolor": INK}):
         figure = Figure(figsize=(7.2, 4.4), layout="constrained", facecolor="white")
         axis = figure.subplots()
         drawn = [curve for curve in curves if curve.points]
         colours = iter(np.resize(COLOURS, len(drawn)).tolist())
-        ends = []
+        names = []
         for k, curve in enumerate(drawn):
             colour = BASELINE_COLOUR if curve.is_baseline else next(colours)
-            ends.append((*_draw_curve(axis, curve, colour, MARKERS[k % len(MARKERS)]), curve.title, colour))
-        counts = sorted({count for curve in drawn for count, _ in curve.points})
-        _dress(axis, counts, title)
+            height = _draw_curve(axis, curve, colour, MARKERS[k % len(MARKERS)])
+            names.append(_Name(curve.title, height, colour))
+        _dress(axis, sorted({count for curve in drawn for count, _ in curve.points}), title)
         if upper_bound:
-            _draw_upper_bound(axis, upper_bound, upper_title)
+            names.append(_Name(upper_title, _draw_upper_bound(axis, upper_bound), BASELINE_COLOUR, bold=False))
         if not drawn and not upper_bound:
             axis.text(0.5, 0.5, "no cell is finished yet", transform=axis.transAxes, ha="center", color=FAINT)
         figure.draw_without_rendering()  # the limits are known from here on
-        _name_lines(axis, ends)
+        _name_lines(axis, names)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=160)
     write_atomically(path, buffer.getvalue())
@@ -109,8 +118,8 @@ def _start(block: Sequence[float], gap: float) -> float:
     return sum(block) / len(block) - gap * (len(block) - 1) / 2
 
 
-def _draw_curve(axis: Axes, curve: Curve, colour: str, marker: str) -> tuple[float, float]:
-    """Draw one method and return where its line ends."""
+def _draw_curve(axis: Axes, curve: Curve, colour: str, marker: str) -> float:
+    """Draw one method and return the height at which its line ends."""
     counts = np.array([count for count, _ in curve.points], dtype=float)
     scores = [100.0 * np.asarray([v for v in values if isfinite(v)]) for _, values in curve.points]
     mean = np.array([values.mean() if values.size else nan for values in scores])
@@ -120,23 +129,15 @@ def _draw_curve(axis: Axes, curve: Curve, colour: str, marker: str) -> tuple[flo
         axis.plot(np.full(values.size, count), values, ".", color=colour, alpha=0.45, markersize=4)
     edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.9}
     axis.plot(counts, mean, color=colour, linewidth=2.2, marker=marker, markersize=6.5, zorder=3, **edge)
-    seen = ~np.isnan(mean)
-    return (float(counts[seen][-1]), float(mean[seen][-1])) if seen.any() else (float(counts[-1]), nan)
+    seen = mean[~np.isnan(mean)]
+    return float(seen[-1]) if seen.size else nan
 
 
-def _draw_upper_bound(axis: Axes, scores: Sequence[float], title: str) -> None:
+def _draw_upper_bound(axis: Axes, scores: Sequence[float]) -> float:
     mean = 100.0 * float(np.mean(scores))
     axis.axhline(mean, color=BASELINE_COLOUR, linewidth=1.3, linestyle=(0, (5, 3)), zorder=1)
-    axis.annotate(
-        f"{title}: {mean:.1f}",
-        (0.0, mean),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 4),
-        textcoords="offset points",
-        color=BASELINE_COLOUR,
-        fontsize=9,
-    )
-    axis.margins(y=0.1)
+    axis.margins(y=0.08)
+    return mean
 
 
 def _dress(axis: Axes, counts: Sequence[int], title: str) -> None:
@@ -155,21 +156,20 @@ def _dress(axis: Axes, counts: Sequence[int], title: str) -> None:
     axis.set_axisbelow(True)
 
 
-def _name_lines(axis: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+def _name_lines(axis: Axes, names: Sequence[_Name]) -> None:
     """Write each line's name at the right edge, at the height of its end where there is room."""
-    ends = [end for end in ends if not isnan(end[1])]
+    names = [name for name in names if not isnan(name.height)]
     points_per_pixel = 72.0 / axis.figure.dpi
-    heights = [float(axis.transData.transform((x, y))[1]) * points_per_pixel for x, y, _, _ in ends]
-    for (x, y, name, colour), wish, height in zip(
-        ends, heights, spread_apart(heights, gap=LABEL_GAP_POINTS), strict=True
-    ):
+    wishes = [float(axis.transData.transform((1.0, name.height))[1]) * points_per_pixel for name in names]
+    for name, wish, place in zip(names, wishes, spread_apart(wishes, gap=LABEL_GAP_POINTS), strict=True):
         axis.annotate(
-            f"{name}  {y:.1f}",
-            (x, y),
-            xytext=(12, height - wish),
+            f"{name.text}  {name.height:.1f}",
+            (1.0, name.height),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, place - wish),
             textcoords="offset points",
             va="center",
-            color=colour,
-            fontweight="bold",
+            color=name.colour,
+            fontweight="bold" if name.bold else "normal",
             annotation_clip=False,
         )

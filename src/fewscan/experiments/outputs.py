@@ -100,7 +100,7 @@ class Outputs:
             ],
             title=f"{self.study.name}: {self.label}",
             upper_bound=scores,
-            upper_title=f"{self.maker.title(bound[0].row)}, {bound[0].row.labelled.title} labelled" if bound else "",
+            upper_title=f"{self.maker.title(bound[0].row)} on all {bound[0].row.labelled.count}" if bound else "",
         )
 
     def _points(self, lines: Iterable[Line]) -> dict[tuple[str, str], list[tuple[int, list[float]]]]:

@@ -8,6 +8,7 @@ STUDY/preparation.json    what all this was made from
 
 import csv
 import hashlib
+import inspect
 import io
 import json
 import shutil
@@ -25,7 +26,7 @@ from fewscan.data.workers import ShowProgress
 from fewscan.errors import DataError, UsageError
 from fewscan.experiments.cells import Cell
 from fewscan.experiments.study import Study
-from fewscan.settings import write_atomically, write_json
+from fewscan.settings import nearest_key, write_atomically, write_json
 
 STORE, TRUTH = "store", "truth"
 TEST_LIST, RECORD = "test.csv", "preparation.json"
@@ -77,13 +78,14 @@ def study_plan(
 
     if study.plan is not None:
         return Plan.read(Path(study.plan))
+    valid = [name for name in inspect.signature(derive_plan).parameters if name not in ("dataset", "fingerprint")]
+    for key in study.planning:
+        if key not in valid:
+            raise UsageError(f"planning: unknown key {key!r}: {nearest_key(key, valid)}")
     fingerprint = take_fingerprint(
         dataset, sorted(images), label_ids=sorted(labels), workers=workers, progress=progress
     )
-    try:
-        return derive_plan(dataset, fingerprint, **study.planning)
-    except TypeError as error:
-        raise UsageError(f"planning: {error}", mend="the keys are those of fewscan.data.planning.derive_plan") from None
+    return derive_plan(dataset, fingerprint, **study.planning)
 
 
 def write_test_list(cases: Sequence[Case], plan: Plan, folder: Path) -> None:
@@ -110,15 +112,15 @@ def input_digest(cell: Cell, folder: Path) -> str:
     DataError
         When the study is not prepared for this cell.
     """
-    mend = "prepare the study first: fewscan compare STUDY --out DIR --prepare-only"
-    entries = StoreIndex.load(folder / STORE).cases
-    split = cell.split
+    record, split = _record(folder), cell.split
+    entries = StoreIndex.load(folder / STORE).cases if record else {}
     with_label = (*split.labelled, *split.validation)
-    unready = [case_id for case_id in (*with_label, *split.unlabelled) if case_id not in entries]
-    unready += [case_id for case_id in with_label if case_id in entries and entries[case_id].label_key is None]
-    record = _record(folder)
-    if unready or "test" not in record:
-        raise DataError(f"{folder}: not prepared for cell {cell.name}", mend=mend)
+    labelled = {case_id for case_id, entry in entries.items() if entry.label_key is not None}
+    if not (set(with_label) <= labelled and set(split.unlabelled) <= entries.keys()):
+        raise DataError(
+            f"{folder}: not prepared for cell {cell.name}",
+            mend="prepare the study first: fewscan compare STUDY --out DIR --prepare-only",
+        )
     images = [entries[case_id].image_key for case_id in (*with_label, *split.unlabelled)]
     return _digest([images, [entries[case_id].label_key for case_id in with_label], record["test"]])
 
@@ -129,7 +131,7 @@ def class_names(folder: Path) -> dict[int, str]:
     return {item.output: item.name for item in plan.classes if item.output != 0}
 
 
-def test_scans(folder: Path) -> Path | list[Path]:
+def scans_to_predict(folder: Path) -> Path | list[Path]:
     """Return what `fewscan.inference.predict` takes: the test list, or the files where one file holds all channels."""
     from fewscan.data.layout_manifest import load_manifest
 

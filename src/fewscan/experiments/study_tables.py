@@ -1,4 +1,4 @@
-"""The tables of a study: overlap and cost, surface distances in mm and in voxels, and the paired comparison.
+"""The tables of a study: overlap and cost, paired comparison, classes, surface distances in mm and in voxels.
 
 Every table gives numbers of the predictions as they are and, in a column of its own beside (``LC``), of the largest
 component of each class. Overlap is in percent, mean ± standard deviation over seeds.
@@ -15,6 +15,7 @@ from fewscan.experiments.state import AS_PREDICTED, EVALUATIONS, LARGEST
 from fewscan.experiments.study import Study
 from fewscan.experiments.table_notes import budget_notes, gap_notes, general_notes, infinity_notes, jensen_notes
 from fewscan.experiments.tables import Table
+from fewscan.metrics.summary import ALL_CLASSES
 
 OVERLAP = {"dice": "Dice %", "jaccard": "Jaccard %", "ravd": "RAVD %"}
 DISTANCES = {"hd95": "HD95", "asd": "ASD", "hd": "HD", "assd": "ASSD"}
@@ -43,7 +44,9 @@ class StudyTables:
 
     def all(self, comparisons: Sequence[Comparison], shares: Sequence[GapShare]) -> list[Table]:
         """Return every table, the most important first."""
-        return [self.overlap(shares), *(self.distances(unit) for unit in UNITS), self.comparison(comparisons)]
+        classes = [self.classes()] if self.label == ALL_CLASSES else []
+        distances = [self.distances(unit) for unit in UNITS]
+        return [self.overlap(shares), self.comparison(comparisons), *classes, *distances]
 
     def overlap(self, shares: Sequence[GapShare]) -> Table:
         """Return overlap, share of the gap, annotation cost, time and memory."""
@@ -62,7 +65,7 @@ class StudyTables:
             *gap_notes(self.lines, shares, self.title),
             *budget_notes(self.lines, self.study.baseline, self.title),
         )
-        return Table(f"Overlap and cost ({self.label})", head, tuple(rows), notes)
+        return Table(f"Overlap and cost ({self.label})", head, tuple(rows), notes, text_columns=2)
 
     def distances(self, unit: str) -> Table:
         """Return the surface distances in ``unit``, "mm" or "vox"."""
@@ -70,7 +73,19 @@ class StudyTables:
         rows = tuple((*self._start(line), *self._numbers(line, metrics)) for line in self.lines)
         title = f"Surface distances in {UNITS[unit]} ({self.label})"
         head = (*self._start_head(), *_twice(metrics))
-        return Table(title, head, rows, tuple(infinity_notes(self.lines, self.label, unit, self.title)))
+        return Table(title, head, rows, tuple(infinity_notes(self.lines, self.label, unit, self.title)), text_columns=2)
+
+    def classes(self) -> Table:
+        """Return Dice and HD95 of each class, of the predictions as they are."""
+        names = dict.fromkeys(key.label for line in self.lines for key in line.averages if key.label != ALL_CLASSES)
+        shown = [(name, metric) for metric in ("dice", "hd95_mm") for name in names]
+        rows = []
+        for line in self.lines:
+            averages = [line.averages.get(Key(AS_PREDICTED, name, metric)) for name, metric in shown]
+            numbers = [_spread(average, _factor(metric)) for average, (_, metric) in zip(averages, shown, strict=True)]
+            rows.append((*self._start(line), *numbers))
+        head = (*self._start_head(), *(f"{COMPARED[metric]} {name}" for name, metric in shown))
+        return Table("Classes", head, tuple(rows), text_columns=2)
 
     def comparison(self, comparisons: Sequence[Comparison]) -> Table:
         """Return the paired tests against the baseline."""
@@ -79,7 +94,7 @@ class StudyTables:
             key = item.key
             if key.label != self.label or key.scored != AS_PREDICTED or key.metric not in COMPARED:
                 continue
-            factor = 100.0 if key.metric in OVERLAP else 1.0
+            factor = _factor(key.metric)
             rows.append(
                 (
                     self.title(item.row),
@@ -101,7 +116,7 @@ class StudyTables:
             "and without largest component: comparison.csv.",
         )
         title = f"Against {self.labels[self.study.baseline]} with the same labels ({self.label})"
-        return Table(title, (*head, "better/worse/n", "p", "p (Holm)"), tuple(rows), notes)
+        return Table(title, (*head, "better/worse/n", "p", "p (Holm)"), tuple(rows), notes, text_columns=3)
 
     def title(self, row: Row) -> str:
         """Return the label of a row's method, with the preset where the study has several."""
@@ -124,6 +139,10 @@ class StudyTables:
 def _twice(metrics: Sequence[tuple[str, str, float]]) -> list[str]:
     marks = {AS_PREDICTED: "", LARGEST: " LC"}
     return [f"{title}{marks[scored]}" for _, title, _ in metrics for scored in EVALUATIONS]
+
+
+def _factor(metric: str) -> float:
+    return 100.0 if metric in OVERLAP else 1.0
 
 
 def _spread(average: Average | None, factor: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from fewscan.data.split import Split
 from fewscan.errors import DataError, FewscanError, InterruptedRunError
 from fewscan.experiments.cells import Cell
-from fewscan.experiments.preparation import STORE, TEST_LIST, class_names, input_digest, test_scans
+from fewscan.experiments.preparation import STORE, TEST_LIST, class_names, input_digest, scans_to_predict
 from fewscan.experiments.state import (
     AS_PREDICTED,
     CELL_FILE,
@@ -137,7 +137,7 @@ def _predict_and_score(run: Run, folder: Path, study_folder: Path, *, model: str
     from fewscan.metrics.evaluate import evaluate
 
     predictions = folder / PREDICTIONS
-    predict(run.folder / model, test_scans(study_folder), predictions, device=device)
+    predict(run.folder / model, scans_to_predict(study_folder), predictions, device=device)
     for what in (AS_PREDICTED, LARGEST):
         result = evaluate(
             predictions, study_folder / TEST_LIST, names=class_names(study_folder), largest_component=what == LARGEST

@@ -34,6 +34,7 @@ class Supervised(Method):
             "network": {"name": "unet", "options": {"filters": [16, 32, 64, 128, 256], "dropout": 0.3}},
             "optimiser": {"name": "sgd", "learning_rate": 0.01, "schedule": "poly"},
             "augmentation": "flips",
+            "batch": {"labelled": 2},
         },
         "recommended": {},
     }

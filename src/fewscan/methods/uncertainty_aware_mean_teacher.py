@@ -44,8 +44,8 @@ class UncertaintyAwareMeanTeacher(MeanTeacher):
     hyper_parameters = UncertaintyAwareParameters
     presets = {
         "paper": PAPER,
-        # dropout lies behind the encoder, which then runs once for all passes
-        "recommended": {"hyper": {**RECOMMENDED, "monte_carlo": "dropout", "passes": 4}},
+        # dropout lies behind the encoder, which then runs once for all passes; the noise is for input_noise only
+        "recommended": {"hyper": {**RECOMMENDED, "noise": 0.1, "monte_carlo": "dropout", "passes": 4}},
     }
 
     def networks(self, build: Callable[[], nn.Module]) -> None:

@@ -130,7 +130,7 @@ def resolve_settings(
     cls = method_class(name)
     if chosen not in cls.presets:
         raise UsageError(f"method {name} has no preset {chosen!r}: {nearest_key(chosen, list(cls.presets))}")
-    values = merge(cls.presets[chosen], values) | {"method": name, "preset": chosen}
+    values = merge(cls.presets[chosen], values) | {"method": cls.name, "preset": chosen}
     settings = TrainSettings.parse(values, source="settings")
     hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {name}")
     return settings.model_copy(update={"hyper": hyper.model_dump(mode="json")})
