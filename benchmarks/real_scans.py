@@ -19,18 +19,18 @@ RESULTS = Path(__file__).parent / "results"
 
 # data set, options of `train`, options of `predict`
 EXPERIMENTS: dict[str, dict[str, Any]] = {
-    "hippocampus_all": {"data": "Dataset004_Hippocampus", "train": ["--iterations", "1500"]},
+    "hippocampus_all": {"data": "Dataset004_Hippocampus", "train": ["--iterations", "1600"]},
     "hippocampus_first4": {"data": "Dataset004_Hippocampus", "first": 4, "train": ["--iterations", "1000"]},
     "hippocampus_slices_2": {
         "data": "Dataset104_HippocampusSlices",
         "first": 2,
-        "train": ["--set", "network={name: residual_unet}", "--iterations", "1000"],
+        "train": ["--iterations", "1000"],
     },
     "left_atrium_16": {
         "data": "Dataset018_LeftAtrium",
         "first": 16,
         "spacing": "1.25,1.25,1.25",
-        "train": ["--set", "patch_size=[64, 64, 48]", "--iterations", "1500"],
+        "train": ["--set", "patch_size=[64, 64, 48]", "--iterations", "700"],
     },
 }
 

@@ -5,7 +5,7 @@ import torch
 
 from fewscan.errors import UsageError
 from fewscan.networks.blocks import CHANNELS_LAST
-from fewscan.networks.registry import NetworkSpec, build_network, network_names
+from fewscan.networks.registry import NetworkSpec, build_network, fit_levels, network_names
 
 SMALL = {"unet": {"filters": [4, 8, 8]}, "residual_unet": {"filters": [4, 8, 8]}}
 SMALL["vnet"] = {"filters": [4, 8, 8], "convolutions": [1, 2, 2]}
@@ -154,3 +154,24 @@ def test_a_spec_survives_its_yaml_file(tmp_path):
     spec = NetworkSpec(name="unet", options={"filters": [4, 8], "strides": [[2, 2, 1]]})
     spec.write(tmp_path / "network.yaml")
     assert NetworkSpec.read(tmp_path / "network.yaml") == spec
+
+
+@pytest.mark.parametrize(
+    ("patch", "levels"),
+    [
+        ((40, 56, 40), 4),  # 40 -> 20 -> 10 -> 5
+        ((112, 112, 80), 5),  # never more than the published five
+        ((96, 80, 48), 5),  # 48 -> 24 -> 12 -> 6 -> 3
+        ((16, 16), 3),  # 16 -> 8 -> 4
+        ((64, 24), 4),  # the side that can be halved least decides: 24 -> 12 -> 6 -> 3
+        ((15, 16), 2),  # never fewer than two
+    ],
+)
+def test_depth_follows_the_patch(patch, levels):
+    spec = fit_levels(NetworkSpec(name="unet", options={"dropout": 0.1}), patch)
+    assert spec.options == {"dropout": 0.1, "filters": [16, 32, 64, 128, 256][:levels]}
+
+
+def test_depth_stays_where_it_was_chosen():
+    for spec in (NetworkSpec(options={"filters": [4, 8]}), NetworkSpec(name="vnet"), NetworkSpec(name="monai:UNet")):
+        assert fit_levels(spec, (40, 40)) == spec

@@ -4,7 +4,7 @@ A network is a module whose ``forward`` turns images ``(batch, channels, *spatia
 ``(batch, classes, *spatial)`` and whose ``divisor`` says what every spatial size must be a multiple of.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -23,6 +23,8 @@ _NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "residual_unet": (ResidualUNet, ResidualUNetOptions),
     "vnet": (VNet, VNetOptions),
 }
+
+_FITTED = ("unet", "residual_unet")
 
 
 class NetworkSpec(Settings):
@@ -44,6 +46,28 @@ class NetworkSpec(Settings):
 def network_names() -> tuple[str, ...]:
     """Return the names of the networks of this package."""
     return tuple(_NETWORKS)
+
+
+def fit_levels(spec: NetworkSpec, patch_size: Sequence[int]) -> NetworkSpec:
+    """Return ``spec`` with as many levels as the patch can be halved, where its options leave that open.
+
+    A U-Net of five levels needs sides that are multiples of 16. Rather than padding a small patch of 40x56x40 up to
+    48x64x48, at two thirds more work, its deepest level is left out. At least three voxels remain along each axis at
+    the deepest level, and at least two levels. V-Net and MONAI networks stay as they are.
+    """
+    if spec.name not in _FITTED or spec.options.keys() & {"filters", "strides"}:
+        return spec
+    halvings = min(_halvings(side) for side in patch_size)
+    filters = list(UNetOptions().filters[: max(halvings, 1) + 1])
+    return NetworkSpec(name=spec.name, options={**spec.options, "filters": filters})
+
+
+def _halvings(side: int) -> int:
+    count = 0
+    while side % 2 == 0 and side >= 6:
+        side //= 2
+        count += 1
+    return count
 
 
 def build_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes: int) -> nn.Module:

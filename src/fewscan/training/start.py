@@ -19,7 +19,7 @@ from fewscan.methods.registry import method_class
 from fewscan.networks.allocator import keep_freed_memory
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
-from fewscan.networks.registry import build_network
+from fewscan.networks.registry import NetworkSpec, build_network, fit_levels
 from fewscan.progress import progress, say
 from fewscan.seeding import seed_for
 from fewscan.settings import write_json
@@ -49,7 +49,7 @@ def start_training(
     layout = best_layout(plan.dimensions, device, dtype)
     method.to(device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
     details = _details(settings, split, plan)
-    spec = ModelSpec(plan=plan, network=settings.network, method=settings.method, details=details)
+    spec = ModelSpec(plan=plan, network=network_spec(settings, plan), method=settings.method, details=details)
     validation = [store.case(case_id) for case_id in split.validation]
     if fabric.is_global_zero:
         write_json(run.folder / "environment.json", describe_environment(device))
@@ -86,16 +86,20 @@ def start_training(
 def build_method(settings: TrainSettings, plan: Plan) -> Method:
     """Return the method with freshly initialised networks; the same seed gives the same weights."""
     cls = method_class(settings.method)
+    spec = network_spec(settings, plan)
     torch.manual_seed(seed_for(settings.seed, "initialise"))
 
     def build() -> nn.Module:
-        return build_network(
-            settings.network, dimensions=plan.dimensions, channels=len(plan.channels), classes=plan.class_count
-        )
+        return build_network(spec, dimensions=plan.dimensions, channels=len(plan.channels), classes=plan.class_count)
 
     hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {settings.method}")
     context = Context(classes=plan.class_count, dimensions=plan.dimensions, iterations=settings.iterations)
     return cls(hyper, build, context)
+
+
+def network_spec(settings: TrainSettings, plan: Plan) -> NetworkSpec:
+    """Return the run's network, its depth fitted to the patch where the settings leave it open."""
+    return fit_levels(settings.network, settings.patch_size or plan.patch_size)
 
 
 def fitted_plan(plan: Plan, settings: TrainSettings) -> Plan:
