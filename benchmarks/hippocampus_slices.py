@@ -1,6 +1,6 @@
 """Make the 2-D benchmark set: one coronal slice of every hippocampus scan, both labels joined, 64x64.
 
-    python benchmarks/hippocampus_slices.py DATA/Dataset004_Hippocampus DATA/Dataset104_HippocampusSlices
+python benchmarks/hippocampus_slices.py DATA/Dataset004_Hippocampus DATA/Dataset104_HippocampusSlices
 """
 
 import argparse

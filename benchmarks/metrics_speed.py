@@ -26,8 +26,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from fewscan.data.image_io import read_image
+from fewscan.files import write_atomically
 from fewscan.metrics.case_scores import score_masks
-from fewscan.settings import write_atomically
 
 Mask = npt.NDArray[np.bool_]
 

@@ -3,7 +3,8 @@ import os
 import pytest
 
 from fewscan.errors import UsageError
-from fewscan.settings import Settings, nearest_key, write_atomically
+from fewscan.files import write_atomically
+from fewscan.settings import Settings, nearest_key
 
 
 class Optimiser(Settings):

@@ -1,9 +1,6 @@
 """Strict settings: pydantic models whose unknown keys are errors that name the nearest valid key."""
 
 import difflib
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fewscan.errors import UsageError
+from fewscan.files import write_atomically
 
 
 class Settings(BaseModel):
@@ -50,27 +48,6 @@ class Settings(BaseModel):
         """Write as YAML, atomically."""
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
         write_atomically(path, text.encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` as JSON, atomically."""
-    write_atomically(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
 
 
 def nearest_key(key: str, valid: list[str]) -> str:

@@ -1,5 +1,5 @@
 from fewscan.experiments.state import CELL_FILE, State, cell_folder, failure_text, left_over, note_failure, state_of
-from fewscan.settings import write_json
+from fewscan.files import write_json
 
 
 def test_states_in_order(cells, finish, tmp_path):

@@ -22,8 +22,8 @@ from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import write_image
 from fewscan.data.layouts import load_dataset
 from fewscan.errors import UsageError
+from fewscan.files import write_atomically
 from fewscan.seeding import generator_for, seed_for
-from fewscan.settings import write_atomically
 
 DEFAULT_SIZE = {2: (96, 112), 3: (48, 56, 48)}
 MINIMUM_SIZE = 16

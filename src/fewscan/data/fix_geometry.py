@@ -27,7 +27,7 @@ from fewscan.data.check.nifti_header import (
 from fewscan.data.check.problem import Source
 from fewscan.data.layouts import load_dataset
 from fewscan.errors import DataError, UsageError
-from fewscan.settings import write_atomically
+from fewscan.files import write_atomically
 
 _LISTS = (".json", ".csv", ".tsv", ".txt")
 

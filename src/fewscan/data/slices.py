@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fewscan.data.case import Case, Dataset, Part
 from fewscan.data.geometry import Geometry
 from fewscan.errors import DataError, UsageError
-from fewscan.settings import write_atomically
+from fewscan.files import write_atomically
 
 
 def write_slices(

@@ -38,8 +38,8 @@ from fewscan.data.store_format import (
 )
 from fewscan.data.workers import ShowProgress, map_cases
 from fewscan.errors import DataError, FewscanError, UsageError
+from fewscan.files import write_atomically
 from fewscan.locking import folder_lock
-from fewscan.settings import write_atomically
 
 __all__ = ["PreparedCase", "PreparedStore", "forecast_bytes", "prepare_store"]
 

@@ -13,9 +13,7 @@ settings, format version. So a file that exists under its key is right, whatever
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,8 @@ import numpy.typing as npt
 from fewscan.data.case import Case, Part
 from fewscan.data.plan import Plan
 from fewscan.errors import DataError
-from fewscan.settings import Settings, write_json
+from fewscan.files import atomic_file, write_json
+from fewscan.settings import Settings
 
 FORMAT_VERSION = 1
 INDEX_NAME = "store.json"
@@ -165,17 +164,8 @@ def stamp(paths: Sequence[Path]) -> str:
 
 def save_array(path: Path, array: npt.NDArray[Any]) -> None:
     """Write an array as .npy so that a reader sees all of it or nothing, even after a power cut."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic_file(path) as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _digest(*parts: Any) -> str:

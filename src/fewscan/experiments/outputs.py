@@ -16,7 +16,7 @@ from fewscan.experiments.state import AS_PREDICTED
 from fewscan.experiments.study import Study
 from fewscan.experiments.study_tables import StudyTables
 from fewscan.experiments.tables import Table, to_latex, to_markdown
-from fewscan.settings import write_atomically
+from fewscan.files import write_atomically
 
 MARKDOWN, LATEX, CURVE = "tables.md", "tables.tex", "dice.png"
 SCORES, SUMMARY, COMPARISON = "scores.csv", "summary.csv", "comparison.csv"

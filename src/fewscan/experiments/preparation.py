@@ -26,7 +26,8 @@ from fewscan.data.workers import ShowProgress
 from fewscan.errors import DataError, UsageError
 from fewscan.experiments.cells import Cell
 from fewscan.experiments.study import Study
-from fewscan.settings import nearest_key, write_atomically, write_json
+from fewscan.files import write_atomically, write_json
+from fewscan.settings import nearest_key
 
 STORE, TRUTH = "store", "truth"
 TEST_LIST, RECORD = "test.csv", "preparation.json"

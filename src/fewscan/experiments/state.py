@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fewscan.experiments.cells import Cell
-from fewscan.settings import write_json
+from fewscan.files import write_json
 
 CELLS, CELL_FILE, FAILURE_FILE, LOG_FILE = "cells", "cell.json", "failed.json", "log.txt"
 RUN, PREDICTIONS = "run", "predictions"

@@ -26,8 +26,8 @@ from fewscan.experiments.state import (
     read_record,
     state_of,
 )
+from fewscan.files import write_json
 from fewscan.locking import folder_lock
-from fewscan.settings import write_json
 from fewscan.training.data import TrainingData
 from fewscan.training.run import Run, train
 

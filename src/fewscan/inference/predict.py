@@ -25,10 +25,10 @@ from fewscan.data.layouts import list_scans
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_image
 from fewscan.errors import DataError, FewscanError, UsageError
+from fewscan.files import write_atomically
 from fewscan.inference.model_file import model_path
 from fewscan.inference.predictor import Predictor
 from fewscan.inference.restore import Restored
-from fewscan.settings import write_atomically
 from fewscan.training.device import resolve_device
 
 RECORD_NAME = "prediction.json"

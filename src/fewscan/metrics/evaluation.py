@@ -13,11 +13,11 @@ from math import isinf, isnan
 from pathlib import Path
 from typing import Any
 
+from fewscan.files import write_atomically
 from fewscan.metrics.case_scores import METRICS, ClassScores
 from fewscan.metrics.jensen import JensenCheck
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
 from fewscan.metrics.text_table import text_report
-from fewscan.settings import write_atomically
 
 SCORES_FILE, SUMMARY_FILE, COMPARISON_FILE = "scores.csv", "summary.csv", "comparison.csv"
 JSON_FILE = "evaluation.json"

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fewscan.files import write_atomically
 from fewscan.report.overlay import CLASS_COLOURS
-from fewscan.settings import write_atomically
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -20,9 +20,9 @@ from matplotlib.patches import Patch
 from scipy import ndimage
 
 from fewscan.data.geometry import Geometry
+from fewscan.files import write_atomically
 from fewscan.metrics.overlap import count_overlap
 from fewscan.report.orientation import planes, upright
-from fewscan.settings import write_atomically
 
 Array = npt.NDArray[Any]
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fewscan.settings import write_atomically
+from fewscan.files import write_atomically
 
 
 class RunLog:

@@ -20,9 +20,9 @@ from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split
 from fewscan.errors import UsageError
+from fewscan.files import write_json
 from fewscan.locking import folder_lock
 from fewscan.progress import say
-from fewscan.settings import write_json
 from fewscan.training.data import Choice, TrainingData
 from fewscan.training.device import resolve_device
 from fewscan.training.settings import TrainSettings, changed_on_resume, resolve_settings

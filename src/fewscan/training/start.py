@@ -12,6 +12,7 @@ from fewscan.data.prepared import PreparedCase, PreparedStore
 from fewscan.data.sampling import PatchStream
 from fewscan.data.split import Split
 from fewscan.errors import DataError
+from fewscan.files import write_json
 from fewscan.inference.model_file import ModelSpec, save_model
 from fewscan.inference.predictor import Predictor
 from fewscan.methods.base import Context, Method
@@ -22,7 +23,6 @@ from fewscan.networks.precision import resolve_precision
 from fewscan.networks.registry import NetworkSpec, build_network, fit_levels
 from fewscan.progress import progress, say
 from fewscan.seeding import seed_for
-from fewscan.settings import write_json
 from fewscan.training.environment import describe_environment, peak_memory_mib
 from fewscan.training.log import read_log
 from fewscan.training.loop import Training
