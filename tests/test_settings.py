@@ -1,9 +1,6 @@
-import os
-
 import pytest
 
 from fewscan.errors import UsageError
-from fewscan.files import write_atomically
 from fewscan.settings import Settings, nearest_key
 
 
@@ -84,17 +81,3 @@ def test_missing_file(tmp_path):
 def test_nearest_key():
     assert nearest_key("lerning_rate", ["learning_rate", "momentum"]) == "did you mean 'learning_rate'?"
     assert nearest_key("zzz", ["b", "a"]) == "valid keys: a, b"
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "file.json"
-    write_atomically(path, b"old")
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
