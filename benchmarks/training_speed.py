@@ -4,13 +4,16 @@
 
 Overhead: seconds per step of `fewscan train` (patch reading, augmentation, log, schedule, checks) against a loop of
 forward, backward and optimiser on one fixed batch of the same network, size and precision.
-Precision: a V-Net step at 112x112x80, batch 4, in fp32 and in bf16, both in the layout the engine would choose.
+Precision: a V-Net step at 112x112x80, batch 4, in bf16 and in fp32, both in the layout and with the allocator setting
+that the engine uses; beside them fp32 as PyTorch comes (contiguous tensors, default allocator), in its own process.
 Blocks of steps alternate, so that a drift of the machine's speed touches both sides.
 """
 
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,10 +34,20 @@ from fewscan.training.environment import describe_environment
 CPU = torch.device("cpu")
 
 
-def make_step(network: str, shape: tuple[int, ...], *, classes: int, dtype: torch.dtype) -> Callable[[], None]:
-    """Return a function that does one bare training step on a fixed batch."""
+VNET_SHAPE = (4, 1, 112, 112, 80)
+
+
+def make_step(
+    network: str,
+    shape: tuple[int, ...],
+    *,
+    classes: int,
+    dtype: torch.dtype,
+    layout: torch.memory_format | None = None,
+) -> Callable[[], None]:
+    """Return a function that does one bare training step on a fixed batch, in the engine's layout unless told."""
     dimensions = len(shape) - 2
-    layout = best_layout(dimensions, CPU, dtype)
+    layout = best_layout(dimensions, CPU, dtype) if layout is None else layout
     model = build_network(NetworkSpec(name=network), dimensions=dimensions, channels=shape[1], classes=classes)
     model = model.to(memory_format=layout)  # type: ignore[call-overload]
     images = torch.randn(shape).contiguous(memory_format=layout)
@@ -120,16 +133,23 @@ def write_random_scans(folder: Path) -> None:
 
 def precision_gain(*, blocks: int) -> dict[str, Any]:
     """Time V-Net steps at 112x112x80, batch 4, in both precisions."""
-    shape = (4, 1, 112, 112, 80)
-    full = make_step("vnet", shape, classes=2, dtype=torch.float32)
-    half = make_step("vnet", shape, classes=2, dtype=torch.bfloat16)
+    full = make_step("vnet", VNET_SHAPE, classes=2, dtype=torch.float32)
+    half = make_step("vnet", VNET_SHAPE, classes=2, dtype=torch.bfloat16)
     seconds_per_step(full, 1)
     seconds_per_step(half, 1)
     slow, fast = [], []
     for _ in range(blocks):
         slow.append(seconds_per_step(full, 1))
         fast.append(seconds_per_step(half, 2))
-    return ratio_of(slow, fast, names=("fp32_seconds", "bf16_seconds"))
+    result = ratio_of(slow, fast, names=("fp32_seconds", "bf16_seconds"))
+    plain = plain_fp32_seconds()
+    return result | {"plain_fp32_seconds": plain, "ratio_to_plain_fp32": round(plain / result["bf16_seconds"], 3)}
+
+
+def plain_fp32_seconds() -> float:
+    """Return the seconds of an fp32 step as PyTorch comes, in a fresh process."""
+    finished = subprocess.run([sys.executable, __file__, "--plain-fp32"], check=True, capture_output=True, text=True)
+    return round(float(finished.stdout), 4)
 
 
 def ratio_of(first: list[float], second: list[float], *, names: tuple[str, str]) -> dict[str, Any]:
@@ -150,7 +170,13 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10, help="steps per block of the overhead")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--plain-fp32", action="store_true", help="print the seconds of a plain fp32 step and stop")
     arguments = parser.parse_args()
+    if arguments.plain_fp32:
+        step = make_step("vnet", VNET_SHAPE, classes=2, dtype=torch.float32, layout=torch.contiguous_format)
+        seconds_per_step(step, 1)
+        print(seconds_per_step(step, 3))
+        return
     keep_freed_memory()
     result = {
         "environment": describe_environment(CPU),

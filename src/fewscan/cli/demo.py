@@ -66,11 +66,12 @@ def demo(
         "model": run.folder / "model.safetensors",
     }
     options = f"--cases {cases} --labelled {labelled} --test {test} --dimensions {dimensions} --seed {seed}"
+    hand = Path("by-hand")
     commands = [
-        f"fewscan cohort --out {data} {options}",
-        f"fewscan train {data} --out {run.folder} --iterations {iterations} --seed {seed}",
-        f"fewscan predict {run.folder} {data / 'imagesTs'} --out {predictions}",
-        f"fewscan evaluate {predictions} {data / 'labelsTs'}",
+        f"fewscan cohort --out {hand / 'cohort'} {options}",
+        f"fewscan train {hand / 'cohort'} --out {hand / 'run'} --iterations {iterations} --seed {seed}",
+        f"fewscan predict {hand / 'run'} {hand / 'cohort' / 'imagesTs'} --out {hand / 'predictions'}",
+        f"fewscan evaluate {hand / 'predictions'} {hand / 'cohort' / 'labelsTs'}",
     ]
     payload = {
         **dice_summary(result),
