@@ -61,7 +61,7 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "fewscan", *map(str, command)], check=True)
         seconds[command[0]] = round(time.perf_counter() - started, 1)
-    summary = json.loads((run / "run.json").read_text())
+    summary = json.loads((run / "run.json").read_text(encoding="utf-8"))
     return {
         "experiment": name,
         "seed": seed,
@@ -69,9 +69,9 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
         "training_seconds": summary["training_seconds"],
         "peak_memory_mib": summary["peak_memory_mib"],
         "command_seconds": seconds,
-        "environment": json.loads((run / "environment.json").read_text()),
-        "settings": (run / "settings.yaml").read_text(),
-        "scores": json.loads((run / "evaluation" / "evaluation.json").read_text())["summary"],
+        "environment": json.loads((run / "environment.json").read_text(encoding="utf-8")),
+        "settings": (run / "settings.yaml").read_text(encoding="utf-8"),
+        "scores": json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["summary"],
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
     }

@@ -34,8 +34,8 @@ def test_a_block_that_fails_writes_nothing(tmp_path):
 def test_folders_are_made_and_json_ends_with_a_newline(tmp_path):
     path = tmp_path / "a" / "b.json"
     write_json(path, {"x": [1, 2]})
-    assert json.loads(path.read_text()) == {"x": [1, 2]}
-    assert path.read_text().endswith("\n")
+    assert json.loads(path.read_text(encoding="utf-8")) == {"x": [1, 2]}
+    assert path.read_text(encoding="utf-8").endswith("\n")
 
 
 def test_json_holds_no_nan(tmp_path):

@@ -14,7 +14,7 @@ from fewscan.locking import LOCK_NAME, folder_lock
 def test_holds_and_releases(tmp_path):
     folder = tmp_path / "new" / "store"
     with folder_lock(folder, purpose="testing") as path:
-        holder = json.loads(path.read_text())
+        holder = json.loads(path.read_text(encoding="utf-8"))
         assert (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname())
     assert list(folder.iterdir()) == []
 
@@ -54,7 +54,7 @@ def test_stale_lock_is_taken_over(tmp_path, case):
     else:
         (tmp_path / LOCK_NAME).write_text("{" if case == "damaged" else "[]")
     with folder_lock(tmp_path, purpose="testing") as path:
-        assert json.loads(path.read_text())["purpose"] == "testing"
+        assert json.loads(path.read_text(encoding="utf-8"))["purpose"] == "testing"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,7 +71,7 @@ def test_without_hard_links(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", link)
     with folder_lock(tmp_path, purpose="testing") as path:
-        assert json.loads(path.read_text())["pid"] == os.getpid()
+        assert json.loads(path.read_text(encoding="utf-8"))["pid"] == os.getpid()
         with pytest.raises(UsageError, match="in use"), folder_lock(tmp_path, purpose="testing"):
             pass
     assert list(tmp_path.iterdir()) == []
@@ -80,4 +80,4 @@ def test_without_hard_links(tmp_path, monkeypatch):
 def test_a_lock_that_was_taken_from_us_is_left_alone(tmp_path):
     with folder_lock(tmp_path, purpose="testing"):
         write_lock(tmp_path, host="elsewhere")
-    assert json.loads((tmp_path / LOCK_NAME).read_text())["host"] == "elsewhere"
+    assert json.loads((tmp_path / LOCK_NAME).read_text(encoding="utf-8"))["host"] == "elsewhere"

@@ -1,12 +1,14 @@
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 import fewscan
+from fewscan.cli.app import main
 
-COMMANDS = ["demo", "check", "prepare", "train", "predict", "evaluate", "methods", "cohort"]
+COMMANDS = ["demo", "check", "prepare", "train", "predict", "evaluate", "methods", "cohort", "compare"]
 HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "monai", "lightning_fabric")
 
 
@@ -66,6 +68,27 @@ def test_methods_lists_and_describes():
     details = json.loads(_run("methods", "supervised", "--json").stdout)
     assert details["presets"]["paper"]["optimiser"]["name"] == "sgd"
     assert "dice_weight" in _run("methods", "supervised").stdout
+
+
+def test_ctrl_c_exits_4(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fewscan.methods.registry.method_names", interrupted)
+    monkeypatch.setattr(sys, "argv", ["fewscan", "methods"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 4
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = "import sys; sys.argv = ['fewscan', 'methods']; from fewscan.cli.app import main; main()"
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, timeout=60)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def test_unknown_method():

@@ -76,7 +76,7 @@ def test_json_is_the_whole_output(data, tmp_path):
 def test_an_edited_plan_is_used(data, tmp_path):
     run(data, "--out", tmp_path / "store")
     plan = tmp_path / "store" / "plan.yaml"
-    plan.write_text(plan.read_text().replace("zscore", "none"))
+    plan.write_text(plan.read_text(encoding="utf-8").replace("zscore", "none"))
     assert isinstance(run(data, "--out", tmp_path / "store").exception, UsageError)
     result = run(data, "--out", tmp_path / "store", "--plan", plan)
     assert result.exit_code == 0, result.output

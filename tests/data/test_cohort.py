@@ -82,7 +82,7 @@ def test_a_cohort_is_an_nnunet_data_set_with_few_labels(tmp_path):
     assert [case.part is Part.TEST for case in dataset] == [False, False, False, True, True]
     assert seen == [(case.id, 5) for case in dataset]
     assert not (tmp_path / "c" / "deformations").exists()
-    assert json.loads((tmp_path / "c" / "dataset.json").read_text())["numTraining"] == 3
+    assert json.loads((tmp_path / "c" / "dataset.json").read_text(encoding="utf-8"))["numTraining"] == 3
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

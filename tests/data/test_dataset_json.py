@@ -15,6 +15,7 @@ SOURCE = Path("dataset.json")
         ({"background": 0, "LV": 1}, {"background": 0, "LV": 1}),
         ({"0": "background", "2": "LV"}, {"background": 0, "LV": 2}),
         ({"background": 0, "LV": "3"}, {"background": 0, "LV": 3}),
+        ({"background": 0, "9": "-1"}, {"background": 0, "9": -1}),
         ({"background": 0, "whole": [1, 2], "core": 2}, {"background": 0, "core": 2, "label_1": 1}),
         ({}, {}),
     ],
@@ -27,6 +28,8 @@ def test_labels(raw: dict[str, object], expected: dict[str, int]) -> None:
     ("raw", "match"),
     [
         ({"a": 0.5}, "label 'a' has the value 0.5"),
+        ({"a": "--1"}, "label 'a' has the value '--1'"),
+        ({"a": "\u00b2"}, "label 'a' has the value"),
         ({"a": 1, "b": 1}, "twice"),
         ({"0": "a", "1": "a"}, "twice"),
         (["a"], "labels must be an object"),

@@ -1,3 +1,4 @@
+import locale
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def write_series(
 ) -> Path:
     """Write VOLUME's slices, with spacing 0.5 x 0.75 mm, at ``positions_mm``; file names in reverse order."""
     folder.mkdir(exist_ok=True)
+    before = locale.setlocale(locale.LC_CTYPE)
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for number, position in enumerate(positions_mm):
@@ -40,6 +42,7 @@ def write_series(
             image.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{prefix}{9 - number}.dcm"))
         writer.Execute(image)
+    locale.setlocale(locale.LC_CTYPE, before)  # GDCM's writer sets it to C, and later tests would read ASCII
     return folder
 
 

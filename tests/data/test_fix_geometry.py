@@ -5,6 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,6 +135,19 @@ def test_a_file_that_cannot_be_copied_is_named(nnunet_dataset, tmp_path):
     (root / "imagesTr" / "case_000_0000.nii.gz").symlink_to(tmp_path / "gone")
     with pytest.raises(DataError, match=r"case_000_0000\.nii\.gz: cannot be copied"):
         copy_with_fixed_geometry(root, tmp_path / "copy")
+
+
+def test_headers_take_their_voxels_along(tmp_path):
+    root = tmp_path / "plain"
+    (root / "images").mkdir(parents=True)
+    voxels = SimpleITK.GetImageFromArray(np.arange(8 * 9 * 10, dtype=np.int16).reshape(8, 9, 10))
+    SimpleITK.WriteImage(voxels, str(root / "images" / "a [1].mhd"))
+    SimpleITK.WriteImage(voxels + 1, str(root / "images" / "b.nhdr"))
+    copied = copy_with_fixed_geometry(root, tmp_path / "copy")
+    assert {path.name for path in (copied.root / "images").iterdir()} == {
+        path.name for path in (root / "images").iterdir()
+    }
+    assert check_path(copied.root).exit_code == 0
 
 
 def test_dicom_like_folders_are_copied_whole(tmp_path):

@@ -36,7 +36,7 @@ def test_channels_of_4d_files_can_be_read(decathlon_dataset: Factory) -> None:
 def test_every_wrong_entry_is_named_at_once(decathlon_dataset: Factory) -> None:
     root = decathlon_dataset()
     path = root / "dataset.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     data["training"][0]["label"] = "../../etc/passwd"
     data["training"].append({"image": "./imagesTr/gone.nii.gz"})
     data["training"].append({"label": "./labelsTr/blob_0.nii.gz"})
@@ -57,7 +57,7 @@ def test_every_wrong_entry_is_named_at_once(decathlon_dataset: Factory) -> None:
 def test_empty_or_misshapen_lists(decathlon_dataset: Factory) -> None:
     root = decathlon_dataset()
     path = root / "dataset.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**data, "training": [], "test": []}))
     with pytest.raises(DataError, match="lists no scans"):
         load_decathlon(root)

@@ -133,6 +133,12 @@ def test_not_utf8(folder: Path) -> None:
         load_manifest(manifest(folder, "id,image\nä,a.nii.gz\n", encoding="latin-1"))
 
 
+def test_a_quotation_mark_without_end(folder: Path) -> None:
+    # the csv module gives up where one field passes 131 072 characters
+    with pytest.raises(DataError, match=r"not readable as CSV, line \d+: field larger than"):
+        load_manifest(manifest(folder, 'id,image\n"a,a.nii.gz\n' + "b,b.nii.gz\n" * 20_000))
+
+
 def test_american_spelling(folder: Path) -> None:
     dataset = load_manifest(manifest(folder, "id,image,label,part\na,a.nii.gz,la.nii.gz,Labeled\n"))
     assert dataset["a"].part is Part.LABELLED

@@ -14,7 +14,7 @@ Factory = Callable[..., Path]
 
 def edit(root: Path, **changes: object) -> None:
     path = root / "dataset.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     for key, value in changes.items():
         if value is None:
             data.pop(key)

@@ -146,6 +146,11 @@ def test_impossible_sizes_and_orientation(tmp_path: Path) -> None:
     (tmp_path / "sizes.nii").write_bytes(bytes(sizes))
     with pytest.raises(DataError, match="impossible sizes"):
         read_nifti_fields(tmp_path / "sizes.nii")
+    start = whole.copy()
+    start[108:112] = struct.pack("<f", 1e30)
+    (tmp_path / "start.nii").write_bytes(bytes(start))
+    with pytest.raises(DataError, match=r"start\.nii: the header puts the voxels at byte 1e\+30"):
+        verify_nifti_payload(tmp_path / "start.nii")
     sform = whole.copy()
     sform[280:284] = struct.pack("<f", float("nan"))
     (tmp_path / "sform.nii").write_bytes(bytes(sform))

@@ -105,6 +105,16 @@ def test_slice_axis_of_equal_spacings_is_the_last():
     assert (plan.slice_axis, plan.patch_size) == (1, (40, 40))
 
 
+def test_fault_25_volumes_of_one_slice_are_for_2d_networks():
+    thin = fingerprint(((64, 1, 48), (1.0, 1.0, 3.0)))
+    with pytest.raises(UsageError, match="single slices, 64 x 1 x 48 voxels") as caught:
+        derive_plan(dataset(), thin)
+    assert "dimensions 2" in caught.value.mend
+    plan = derive_plan(dataset(), thin, dimensions=2)
+    assert plan.slice_axis == 1  # not the coarsest, the only one that leaves a picture
+    assert len(plan.patch_size) == 2
+
+
 def test_crop_share_makes_the_patch_smaller():
     assert derive_plan(
         dataset(), fingerprint(((100, 100, 100), (1, 1, 1)), crop_share=(0.5, 0.4, 0.3))

@@ -49,7 +49,7 @@ def test_writes_a_dataset_with_the_same_parts(nnunet_dataset, tmp_path):
 def test_joined_labels(nnunet_dataset, tmp_path):
     source = nnunet_dataset(labelled=1, unlabelled=0, test=0)
     header = source / "dataset.json"
-    header.write_text(header.read_text().replace('"blob": 1', '"blob": 1, "rest": 2'))
+    header.write_text(header.read_text(encoding="utf-8").replace('"blob": 1', '"blob": 1, "rest": 2'))
     flat = write_slices(load_dataset(source), tmp_path / "flat", axis=2, at=0.5, size=(8, 8), join_labels=True)
     assert flat.labels == {"background": 0, "foreground": 1}
     assert set(np.unique(read_image(flat.cases[0].label).array)) == {0, 1}

@@ -246,7 +246,7 @@ def test_edited_plan_is_neither_overwritten_nor_ignored(dataset, plan, tmp_path)
     place = tmp_path / "store"
     prepare_store(dataset, plan, place)
     path = place / "plan.yaml"
-    path.write_text(path.read_text().replace("zscore", "minmax"))
+    path.write_text(path.read_text(encoding="utf-8").replace("zscore", "minmax"))
     with pytest.raises(DataError, match="was edited since"):
         PreparedStore(place)
     with pytest.raises(UsageError, match="edited by hand"):

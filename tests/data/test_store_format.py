@@ -96,6 +96,17 @@ def test_folder_digest_covers_names_and_contents(tmp_path):
     assert len({first, second, content_digest(series)}) == 3
 
 
+def test_voxels_beside_their_header_count(tmp_path):
+    header, voxels = tmp_path / "a.mhd", tmp_path / "a.raw"
+    header.write_text("ElementDataFile = a.raw")
+    voxels.write_bytes(b"one")
+    before = content_digest(header), stamp([header])
+    voxels.write_bytes(b"other")
+    after = content_digest(header), stamp([header])
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
 def test_stamp_notices_a_touched_file(tmp_path):
     path = tmp_path / "a.nii"
     path.write_bytes(b"scan")

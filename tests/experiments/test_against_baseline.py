@@ -61,12 +61,13 @@ def test_unequal_budgets_are_named(cells, finish, tmp_path, make_study, data):
     from fewscan.data.layouts import load_dataset
     from fewscan.experiments.cells import list_cells
 
-    longer = {"method": "supervised", "name": "longer", "settings": {"iterations": 9, "augmentation": "flips"}}
+    changed = {"iterations": 9, "augmentation": "flips", "ema_decay": 0.9}
+    longer = {"method": "supervised", "name": "longer", "settings": changed}
     cells = list_cells(make_study(data, methods=["supervised", longer]), load_dataset(data))
     for cell in cells:
         finish(tmp_path, cell, 0.5)
     lines = make_lines(cells, collect(tmp_path, cells))
-    assert differences(lines[1], lines[0]) == ["iterations", "augmentation"]
+    assert differences(lines[1], lines[0]) == ["iterations", "augmentation", "ema_decay"]
 
 
 def test_equal_budgets(cells, finished):

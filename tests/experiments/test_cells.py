@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from fewscan.augment.settings import augmentation
 from fewscan.data.layouts import load_dataset
 from fewscan.errors import DataError, UsageError
 from fewscan.experiments.cells import choose_test, find_cell, list_cells
@@ -67,6 +68,12 @@ def test_presets_make_rows_and_an_entry_can_have_its_own(cells_of):
         ("supervised", "recommended"), ("supervised", "paper"), ("only", "paper"),
     ]  # fmt: skip
     assert cells[1].settings.optimiser.name == "sgd"
+
+
+def test_an_entry_changes_one_value_of_the_common_augmentation(cells_of):
+    entry = {"method": "supervised", "settings": {"augmentation.flip_axes": [0]}}
+    cells = cells_of(methods=[entry], settings={"augmentation": "none"}, seeds=[0], labelled=[1], upper_bound=False)
+    assert cells[0].settings.augmentation == augmentation("none").model_copy(update={"flip_axes": (0,)})
 
 
 def test_common_settings_are_stronger_than_presets_and_weaker_than_an_entry(cells_of):

@@ -76,7 +76,7 @@ def writing(finish, tmp_path):
             if bad(cell):
                 return code
             finish(tmp_path / "out", cell, 0.8 if cell.row.method == "other" else 0.7)
-            record = json.loads((folder / "cell.json").read_text())
+            record = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
             (folder / "cell.json").write_text(json.dumps(record | {"inputs": input_digest(cell, tmp_path / "out")}))
             return 0
 
@@ -94,7 +94,6 @@ def test_finished_cells_are_kept(small, writing, tmp_path, capsys):
     outputs = compare(small, tmp_path / "out", executor=first)
     assert len(first.ran) == len(outputs.results) == 4
     assert "4 cells: 0 finished" in capsys.readouterr().out
-    assert "ball 0.800" not in capsys.readouterr().out
     second = writing()
     compare(small, tmp_path / "out", executor=second, quiet=True)
     assert second.ran == []
@@ -117,7 +116,7 @@ def test_failed_cells_are_reported_and_skipped_until_asked_for(small, writing, t
     assert error.exit_code == 3
     assert "2 of 4 cells failed" in str(error)
     assert "seed1" in str(error)
-    assert "NOT FINISHED: 2 of 4 cells, 2 failed" in (tmp_path / "out" / "tables.md").read_text()
+    assert "NOT FINISHED: 2 of 4 cells, 2 failed" in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
     again = writing()
     compare(small, tmp_path / "out", executor=again, quiet=True)
     assert again.ran == []
@@ -130,7 +129,7 @@ def test_an_interrupted_study_exits_with_4_and_has_tables(small, writing, tmp_pa
     with pytest.raises(InterruptedRunError, match="2 of 4 cells are not finished") as caught:
         compare(small, tmp_path / "out", executor=writing(lambda cell: cell.seed == 1, code=4), quiet=True)
     assert caught.value.exit_code == 4
-    assert "NOT FINISHED: 2 of 4 cells." in (tmp_path / "out" / "tables.md").read_text()
+    assert "NOT FINISHED: 2 of 4 cells." in (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
     again = writing()
     assert len(compare(small, tmp_path / "out", executor=again, quiet=True).results) == 4
     assert len(again.ran) == 2
@@ -195,7 +194,7 @@ def test_one_cell_needs_a_prepared_study_and_writes_down_why_it_failed(one_cell:
     monkeypatch.setattr("fewscan.experiments.worker.train", explode)
     with pytest.raises(MemoryError):
         one_cell.run_cell(name)
-    record = json.loads((cell_folder(one_cell.folder, one_cell.cells[0]) / "failed.json").read_text())
+    record = json.loads((cell_folder(one_cell.folder, one_cell.cells[0]) / "failed.json").read_text(encoding="utf-8"))
     assert record["error"] == "MemoryError: too big"
     assert "explode" in record["details"]
     assert one_cell.failures == {name: "MemoryError: too big"}
@@ -275,7 +274,7 @@ def test_a_real_study_end_to_end(balls, make_study, tmp_path, monkeypatch):
     assert [line.row.method for line in outputs.lines] == ["supervised", "other"]
     for result in outputs.results:
         folder = cell_folder(tmp_path / "out", result.cell)
-        split = json.loads((folder / "run/split.json").read_text())
+        split = json.loads((folder / "run/split.json").read_text(encoding="utf-8"))
         assert tuple(split["labelled"]) == result.cell.split.labelled
         assert set(split["unlabelled"]) == set(result.cell.split.unlabelled)
         assert {path.name for path in (folder / "predictions").iterdir()} == {
@@ -283,7 +282,7 @@ def test_a_real_study_end_to_end(balls, make_study, tmp_path, monkeypatch):
         }  # fmt: skip
         assert result.record["peak_memory_mib"] > 0
         assert [row.case_id for row in result.scores["as predicted"]] == ["scan3", "scan4"]
-    assert len(outputs.results) == 2, (folder / "log.txt").read_text()
-    text = (tmp_path / "out/tables.md").read_text()
+    assert len(outputs.results) == 2, (folder / "log.txt").read_text(encoding="utf-8")
+    text = (tmp_path / "out/tables.md").read_text(encoding="utf-8")
     assert "2 test cases" in text
     assert "NOT" not in text

@@ -105,6 +105,22 @@ def test_one_interrupt_asks_each_running_cell_once_and_starts_no_other(cells, tm
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to oneself")
+@pytest.mark.parametrize("code", [-signal.SIGINT, 130])
+def test_a_cell_that_the_interrupt_ended_is_no_failure(cells, tmp_path, code):
+    cell_folder(tmp_path, cells[0]).mkdir(parents=True)
+    job = FakeJob(code, looks=3)
+    job.stop = lambda: None  # ends by the signal, as a process does that is not training yet
+
+    def sleep(seconds):
+        if job.looks == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    ended, stops = _run(cells[:1], FakeExecutor(lambda cell: job), tmp_path, sleep=sleep)
+    assert stops == [1]
+    assert ended == [(cells[0].name, State.STARTED)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to oneself")
 def test_a_second_interrupt_kills(cells, tmp_path):
     job = FakeJob(0, looks=100)
     job.stop = lambda: None  # does not listen

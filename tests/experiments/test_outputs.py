@@ -17,7 +17,7 @@ def _rows(table):
 
 
 def _read(path):
-    return list(csv.DictReader(path.read_text().splitlines()))
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 def test_overlap_table(outputs):
@@ -75,7 +75,7 @@ def test_partial_study_says_so(study, cells, finish, tmp_path):
 def test_empty_study(study, cells, tmp_path):
     outputs = Outputs(study, cells, [])
     outputs.write(tmp_path)
-    assert "No cell is finished yet." in (tmp_path / "tables.md").read_text()
+    assert "No cell is finished yet." in (tmp_path / "tables.md").read_text(encoding="utf-8")
 
 
 def test_impossible_means_and_tiny_gaps_are_told(study, cells, finish, tmp_path):
@@ -111,7 +111,7 @@ def test_files(outputs, tmp_path):
     comparison = _read(tmp_path / "comparison.csv")
     # 2 counts, 2 scorings, 6 tested metrics
     assert len(comparison) == 24
-    assert r"\begin{tabular}" in (tmp_path / "tables.tex").read_text()
+    assert r"\begin{tabular}" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
 
 
 def test_several_classes_have_a_table_of_their_own(study, cells, finish, tmp_path):

@@ -73,7 +73,7 @@ def test_labels_as_they_are_need_no_copy(prepared):
     folder, dataset, cells = prepared(planning={})
     assert not (folder / TRUTH).exists()
     assert class_names(folder) == {1: "necrotic core", 2: "oedema", 4: "enhancing tumour"}
-    assert str(dataset[cells[0].split.test[0]].label) in (folder / "test.csv").read_text()
+    assert str(dataset[cells[0].split.test[0]].label) in (folder / "test.csv").read_text(encoding="utf-8")
 
 
 def test_nothing_is_done_twice(prepared, monkeypatch):
@@ -122,7 +122,7 @@ def test_unknown_wish_for_the_plan(prepared):
 
 def test_a_given_plan_is_used(prepared, tmp_path):
     folder, _, _ = prepared()
-    text = (folder / "store" / "plan.yaml").read_text()
+    text = (folder / "store" / "plan.yaml").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(text.replace("name: foreground", "name: whole tumour"))
     folder, _, _ = prepared(plan=str(tmp_path / "mine.yaml"), planning={})
     assert class_names(folder) == {1: "whole tumour"}

@@ -156,7 +156,7 @@ def test_a_broken_scan_stops_none_of_the_others(tmp_path: Path, thresholds: Call
         "a.nii.gz", "b.nii.gz", "d.nii.gz", "prediction.json"
     }  # fmt: skip
     assert sorted(done) == [(name, 5) for name in "abcde"]
-    record = json.loads((tmp_path / "out" / "prediction.json").read_text())
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text(encoding="utf-8"))
     assert [scan["id"] for scan in record["scans"]] == ["a", "b", "d"]
     assert set(record["failures"]) == {"c", "e"}
 
@@ -190,7 +190,7 @@ def test_failures_of_any_kind_are_told_at_the_end(
 def test_the_record_beside_the_predictions(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
     write_scan(tmp_path / "scans" / "a.nii.gz", GRIDS["plain"])
     predict(thresholds(), tmp_path / "scans", tmp_path / "out", device="cpu", precision="fp32", overlap=0.25)
-    record = json.loads((tmp_path / "out" / "prediction.json").read_text())
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text(encoding="utf-8"))
     assert record["settings"] == {
         "device": "cpu",
         "precision": "float32",
@@ -221,6 +221,7 @@ def test_several_scans_by_path_and_predictions_replaced(tmp_path: Path, threshol
     run, out = thresholds(), tmp_path / "out"
     (out).mkdir()
     (out / "a.nii.gz").write_text("old")
+    (out / "prediction.json").write_text("{}")
     paths = predict(run, [tmp_path / "scans" / "b.nii.gz", tmp_path / "scans" / "a.nii.gz"], out, device="cpu")
     assert [path.name for path in paths] == ["b.nii.gz", "a.nii.gz"]
     assert read_image(out / "a.nii.gz").array.max() == 300
@@ -232,6 +233,49 @@ def test_the_folder_of_the_scans_is_refused(tmp_path: Path, thresholds: Callable
     for scans in (tmp_path / "scans", tmp_path / "scans" / "a.nii.gz"):
         with pytest.raises(UsageError, match="holds the scans"):
             predict(run, scans, tmp_path / "run" / ".." / "scans", device="cpu")
+
+
+def test_the_folder_of_the_labels_is_refused(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
+    data = tmp_path / "data"
+    for folder in ("images", "labels"):
+        write_scan(data / folder / "a.nii.gz", GRIDS["plain"])
+    before = (data / "labels" / "a.nii.gz").read_bytes()
+    run = thresholds()
+    # known as labels in the data set; by the images alone only the names tell
+    for scans, reason in ((data, "or their labels"), (data / "images", r"holds a\.nii\.gz, no predictions of fewscan")):
+        with pytest.raises(UsageError, match=reason):
+            predict(run, scans, data / "labels", device="cpu")
+    assert (data / "labels" / "a.nii.gz").read_bytes() == before
+    assert [path.name for path in (data / "labels").iterdir()] == ["a.nii.gz"]
+
+
+def test_an_interrupted_prediction_may_be_repeated(
+    tmp_path: Path, thresholds: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_scan(tmp_path / "scans" / f"{name}.nii.gz", GRIDS["plain"])
+    run = thresholds()
+
+    def stop_at_b(paths: tuple[Path, ...], plan: Plan, *, case_id: str) -> PreparedScan:
+        if case_id == "b":
+            raise KeyboardInterrupt
+        return prepare_image(paths, plan, case_id=case_id)
+
+    monkeypatch.setattr(predict_module, "prepare_image", stop_at_b)
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, tmp_path / "scans", tmp_path / "out", device="cpu")
+    monkeypatch.setattr(predict_module, "prepare_image", prepare_image)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.nii.gz", "prediction.json"}
+    assert len(predict(run, tmp_path / "scans", tmp_path / "out", device="cpu")) == 2
+
+
+@pytest.mark.parametrize("overlap", [1.0, -0.1, float("nan")])
+def test_an_overlap_that_does_not_exist_is_a_usage_error(
+    overlap: float, tmp_path: Path, thresholds: Callable[..., Path]
+) -> None:
+    write_scan(tmp_path / "scans" / "a.nii.gz", GRIDS["plain"])
+    with pytest.raises(UsageError, match="overlap must be at least 0 and less than 1"):
+        predict(thresholds(), tmp_path / "scans", tmp_path / "out", device="cpu", overlap=overlap)
 
 
 def test_two_scans_of_one_name_are_refused(tmp_path: Path, thresholds: Callable[..., Path]) -> None:

@@ -68,7 +68,7 @@ def test_files_hold_infinity_and_absence(write_label, tmp_path) -> None:
     liver, spleen = score_rows(tmp_path / "out")
     assert (liver["class"], liver["dice"], liver["hd95_mm"], liver["ravd"]) == ("liver, left", "0.0", "inf", "1.0")
     assert {spleen[metric] for metric in METRICS} == {"n/a"}
-    data = json.loads((tmp_path / "out" / "evaluation.json").read_text(), parse_constant=pytest.fail)
+    data = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert data["scores"][0]["scores"]["hd95_mm"] == "inf"
     assert data["scores"][1]["scores"]["dice"] is None
     assert data["cases"] == 1
@@ -97,6 +97,14 @@ def test_comparison_with_a_baseline(write_label, tmp_path) -> None:
     # the table of an older comparison does not stay beside new scores
     evaluate(tmp_path / "pred", tmp_path / "true").write(tmp_path / "out")
     assert not (tmp_path / "out" / "comparison.csv").exists()
+
+
+def test_a_table_of_another_origin_is_not_deleted(write_label, tmp_path) -> None:
+    for name in ("true", "pred"):
+        write_label(f"{name}/a.nii.gz", (1, 0))
+    (tmp_path / "comparison.csv").write_text("mine")
+    evaluate(tmp_path / "pred", tmp_path / "true").write(tmp_path)
+    assert (tmp_path / "comparison.csv").read_text(encoding="utf-8") == "mine"
 
 
 def test_missing_cases_are_named_in_the_table(write_label, tmp_path) -> None:

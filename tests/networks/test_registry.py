@@ -164,12 +164,29 @@ def test_a_spec_survives_its_yaml_file(tmp_path):
         ((96, 80, 48), 5),  # 48 -> 24 -> 12 -> 6 -> 3
         ((16, 16), 3),  # 16 -> 8 -> 4
         ((64, 24), 4),  # the side that can be halved least decides: 24 -> 12 -> 6 -> 3
-        ((15, 16), 2),  # never fewer than two
+        ((15, 18), 2),  # never fewer than two
     ],
 )
 def test_depth_follows_the_patch(patch, levels):
     spec = fit_levels(NetworkSpec(name="unet", options={"dropout": 0.1}), patch)
     assert spec.options == {"dropout": 0.1, "filters": [16, 32, 64, 128, 256][:levels]}
+
+
+@pytest.mark.parametrize(
+    ("patch", "strides"),
+    [
+        ((8, 96, 96), [[1, 2, 2], [1, 2, 2], [1, 2, 2], [2, 2, 2]]),  # 8 -> 4 at the last step
+        ((40, 56, 16), [[2, 2, 1], [2, 2, 2], [2, 2, 2]]),  # 16 -> 8 -> 4; the others three times
+        ((16, 8), [[2, 1], [2, 2]]),
+    ],
+)
+@pytest.mark.parametrize("name", ["unet", "residual_unet"])
+def test_a_thin_axis_is_spared_at_the_first_levels_and_does_not_make_the_network_shallow(name, patch, strides):
+    spec = fit_levels(NetworkSpec(name=name), patch)
+    assert spec.options["strides"] == strides
+    assert len(spec.options["filters"]) == len(strides) + 1
+    network = build_network(spec, dimensions=len(patch), channels=1, classes=2)
+    assert network(torch.zeros(1, 1, *patch)).shape == (1, 2, *patch)
 
 
 def test_depth_stays_where_it_was_chosen():

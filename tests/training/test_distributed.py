@@ -1,4 +1,7 @@
-"""Two data-parallel processes over gloo on the CPU, started as a user would with torchrun."""
+"""Data-parallel processes over gloo on the CPU, started as a user would with torchrun.
+
+Three of them, and scans that are not prepared yet: the first prepares them, and the others must not meet at its lock.
+"""
 
 import json
 import socket
@@ -20,11 +23,11 @@ def _free_port():
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model(store, fast, tmp_path):
+def test_processes_train_one_model(dataset, fast, tmp_path):
     out = tmp_path / "run"
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1",
-        f"--master_port={_free_port()}", "-m", "fewscan", "train", str(store), "--out", str(out), "--device", "cpu",
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=3", "--master_addr=127.0.0.1",
+        f"--master_port={_free_port()}", "-m", "fewscan", "train", str(dataset), "--out", str(out), "--device", "cpu",
         "--validation", "1",
     ]  # fmt: skip
     for key, value in fast.items():

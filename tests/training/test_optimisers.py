@@ -28,6 +28,20 @@ def test_restored_state_continues_bit_for_bit(name):
     assert torch.equal(whole.weight, halves.weight)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_restored_state_has_the_layout_of_the_weights(name):
+    layer = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+    settings = OptimiserSettings(name=name)
+    first = build_optimiser(layer.parameters(), settings)
+    layer(torch.randn(1, 4, 5, 5).to(memory_format=torch.channels_last)).sum().backward()
+    first.step()
+    second = build_optimiser(layer.parameters(), settings)
+    restore_optimiser(second, {key: value.contiguous() for key, value in optimiser_tensors(first).items()})
+    for before, after in zip(first.state[layer.weight].values(), second.state[layer.weight].values(), strict=True):
+        assert torch.equal(before, after)
+        assert before.stride() == after.stride()
+
+
 def test_untrained_parameters_are_left_out():
     layer = nn.Linear(2, 1)
     layer.bias.requires_grad_(False)

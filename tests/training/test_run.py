@@ -150,6 +150,7 @@ def test_kill_9_at_random_moments(unbroken, store, fast, tmp_path):
         if kills == 3:
             subprocess.run([*command, "--resume"], check=True, capture_output=True)
             break
+    assert kills
     assert Run(out).finished
     _assert_same_weights(unbroken, Run(out))
 
@@ -189,6 +190,89 @@ def test_nothing_to_resume_is_an_error(store, tmp_path):
 def test_other_settings_are_refused_on_resume(unbroken, store):
     with pytest.raises(UsageError, match="cannot resume with other settings: iterations"):
         train(store, unbroken.folder, resume=True, iterations=99, quiet=True)
+
+
+def test_other_wishes_are_refused_on_resume(unbroken, store, dataset, tmp_path):
+    for wish in ({"labelled": 2}, {"validation": 1}, {"test": 1}, {"planning": {"dimensions": 2}}):
+        with pytest.raises(UsageError, match=f"other wishes than it was started with: {next(iter(wish))}"):
+            train(store, unbroken.folder, resume=True, quiet=True, **wish)
+    with pytest.raises(UsageError, match=r"with: data \(.*store\)"):
+        train(dataset, unbroken.folder, resume=True, quiet=True)
+
+
+def test_what_is_left_out_on_resume_is_as_it_was(dataset, fast, tmp_path, monkeypatch):
+    """Stopped while the plan is made: neither the number of labels nor the dimensions are told again."""
+
+    def power_cut(*arguments, **options):
+        raise RuntimeError("power cut")
+
+    out = tmp_path / "run"
+    wishes = {"labelled": 2, "planning": {"dimensions": 2}, "settings": {"patch_size": [16, 16], "iterations": 1}}
+    with monkeypatch.context() as patched:
+        patched.setattr("fewscan.data.fingerprint.take_fingerprint", power_cut)
+        with pytest.raises(RuntimeError, match="power cut"):
+            _train(dataset, out, fast, **wishes)
+    (out / "split.json").unlink()
+    run = train(dataset, out, resume=True, quiet=True, device="cpu")
+    assert run.plan.dimensions == 2
+    assert len(run.split.labelled) == 2
+
+
+def test_a_wish_that_cannot_be_met_leaves_no_run(store, dataset, fast, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(UsageError, match="99 cases asked for"):
+        _train(store, out, fast, labelled=99)
+    with pytest.raises(UsageError, match="prepared store already"):
+        _train(store, out, fast, store=tmp_path / "elsewhere")
+    assert list(out.iterdir()) == []
+
+
+def test_a_lock_left_by_a_killed_process_is_no_run(store, fast, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").write_text("{}")
+    assert _train(store, tmp_path / "run", fast, settings={"iterations": 1}).finished
+
+
+def test_same_command_with_a_settings_file_resumes(unbroken, store, fast, tmp_path):
+    config = tmp_path / "fast.yaml"
+    config.write_text(json.dumps(fast | {"iterations": 1}))
+    same = {"config": config, "method": "mean_teacher", "preset": "paper", "quiet": True, "device": "cpu"}
+    out = tmp_path / "run"
+    train(store, out, **same)
+    assert train(store, out, **same, resume=True).finished
+    with pytest.raises(UsageError, match="other settings: preset"):
+        train(store, out, **(same | {"preset": "recommended"}), resume=True)
+
+
+def test_an_edited_settings_file_is_refused_on_resume(store, fast, tmp_path):
+    run = _train(store, tmp_path / "run", fast, settings={"iterations": 2})
+    (run.folder / "run.json").unlink()
+    changed = run.settings.model_copy(update={"seed": 7, "log_every": 5})
+    changed.write(run.folder / "settings.yaml")
+    with pytest.raises(UsageError, match="checkpoint of step 2 was made with other seed"):
+        train(store, run.folder, resume=True, quiet=True, device="cpu")
+
+
+def test_gradient_that_is_not_finite_never_reaches_the_weights(store, fast, tmp_path, monkeypatch):
+    from fewscan.methods.supervised import Supervised
+
+    original = Supervised.loss
+
+    def broken(self, batch, step):
+        terms = original(self, batch, step)
+        # the root of 0 is 0, and its slope is infinite
+        spike = next(self.parameters()).mul(0).sum().sqrt()
+        return {name: term + spike if step == 5 else term for name, term in terms.items()}
+
+    monkeypatch.setattr(Supervised, "loss", broken)
+    for clip in (12.0, None):
+        out = tmp_path / f"run{clip}"
+        settings = {"optimiser": {"clip_gradient_norm": clip}}
+        with pytest.raises(DataError, match=r"step 5: the gradient is not finite; the batch held scan\d"):
+            _train(store, out, fast, settings=settings)
+        checkpoint = newest_checkpoint(out / "checkpoints")
+        assert checkpoint.step == 3
+        assert all(torch.isfinite(value).all() for value in checkpoint.parts["method"].values())
 
 
 def test_nan_names_the_cases_and_keeps_the_checkpoint(store, fast, tmp_path, monkeypatch):
@@ -238,6 +322,16 @@ def test_class_without_any_labelled_voxel_is_an_error(dataset, fast, tmp_path):
 def test_patch_is_rounded_up_to_what_the_network_divides(store, fast, tmp_path):
     run = _train(store, tmp_path / "run", fast, settings={"patch_size": [15, 9, 13], "iterations": 1})
     assert run.plan.patch_size == (16, 10, 14)
+    strided = {"name": "unet", "options": {"filters": [4, 8, 8], "strides": [[2, 2, 1], [2, 2, 2]]}}
+    run = _train(
+        store, tmp_path / "thin", fast, settings={"patch_size": [15, 9, 5], "iterations": 1, "network": strided}
+    )
+    assert run.plan.patch_size == (16, 12, 6)  # multiples of 4, 4 and 2
+
+
+def test_patch_of_other_dimensions_is_an_error(store, fast, tmp_path):
+    with pytest.raises(UsageError, match="patch_size needs 3 entries"):
+        _train(store, tmp_path / "run", fast, settings={"patch_size": [16, 16]})
 
 
 def test_checkpoint_of_another_architecture_is_refused(unbroken, store, fast, tmp_path):

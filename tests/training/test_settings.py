@@ -1,5 +1,6 @@
 import pytest
 
+from fewscan.augment.settings import augmentation
 from fewscan.errors import UsageError
 from fewscan.training.settings import (
     TrainSettings,
@@ -41,6 +42,9 @@ def test_strength_preset_config_set():
         ({"method": "supervized"}, "unknown method 'supervized': did you mean 'supervised'"),
         ({"iterations": "many"}, "iterations: .*many"),
         ({"preset": "papper"}, "no preset 'papper': did you mean 'paper'"),
+        ({"method": 5}, "unknown method '5'"),
+        ({"patch_size": [16, 0]}, "patch_size.1: .*greater than 0"),
+        ({"optimiser.clip_gradient_norm": 0}, "clip_gradient_norm: .*greater than 0"),
     ],
 )
 def test_mistakes_are_named(overrides, message):
@@ -61,6 +65,30 @@ def test_yaml_round_trip(tmp_path):
 
 def test_augmentation_by_preset_name():
     assert resolve_settings(config={}, overrides={"augmentation": "none"}) != resolve_settings(config={}, overrides={})
+
+
+def test_one_value_of_an_augmentation_keeps_the_others():
+    flipped = resolve_settings(config={}, overrides={"augmentation.flip_axes": [0]}).augmentation
+    assert flipped == augmentation("standard").model_copy(update={"flip_axes": (0,)})
+    by_file = resolve_settings(config={"augmentation": "flips"}, overrides={"augmentation.elastic_cells": 6})
+    assert by_file.augmentation == augmentation("flips").model_copy(update={"elastic_cells": 6})
+    paper = resolve_settings(preset="paper", config={}, overrides={"augmentation.noise.probability": 0.5}).augmentation
+    assert (paper.flip_axes, paper.noise.probability, paper.rotation.probability) == (None, 0.5, 0)
+    assert resolve_settings(preset="paper", config={"augmentation": "none"}, overrides={}).augmentation == (
+        augmentation("none")
+    )
+
+
+def test_options_do_not_pass_to_another_network():
+    vnet = resolve_settings(preset="paper", config={}, overrides={"network.name": "vnet"}).network
+    assert vnet.options == {}
+    same = resolve_settings(preset="paper", config={}, overrides={"network.options.dropout": 0.1}).network
+    assert same.options == {"filters": [16, 32, 64, 128, 256], "dropout": 0.1}
+
+
+def test_a_key_and_a_key_below_it_exclude_each_other():
+    with pytest.raises(UsageError, match=r"network\.options\.dropout: 'network' is set to 'vnet' at the same time"):
+        resolve_settings(config={}, overrides={"network": "vnet", "network.options.dropout": 0.1})
 
 
 def test_nest_and_merge():

@@ -52,7 +52,7 @@ def test_labels_of_unlabelled_scans_are_never_opened(name, dataset, fast, tmp_pa
                 label.unlink()
                 if root is junk:
                     label.write_bytes(b"not an image")
-        description = json.loads((root / "dataset.json").read_text())
+        description = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
         (root / "dataset.json").write_text(json.dumps(description | {"numTraining": len(labelled)}))
         run = _train(root, tmp_path / f"run-{root.name}", fast, name=name, labelled=labelled)
         assert len(run.split.unlabelled) == 4

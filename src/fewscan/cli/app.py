@@ -1,6 +1,5 @@
 """The command line: one function per command, errors turned into one clear message and an exit code."""
 
-import os
 import sys
 from typing import Annotated
 
@@ -8,7 +7,10 @@ import typer
 
 import fewscan
 from fewscan.cli import check, cohort, compare, demo, evaluate, methods, predict, prepare, train
-from fewscan.errors import FewscanError
+from fewscan.errors import FewscanError, InterruptedRunError
+
+CTRL_C, BROKEN_PIPE = 130, 1
+"""The exit codes into which Typer turns a KeyboardInterrupt, and a reader of our output that went away."""
 
 app = typer.Typer(
     name="fewscan",
@@ -59,13 +61,13 @@ def main() -> None:
     except FewscanError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(4)
-    except BrokenPipeError:
-        # the reader of our output went away (fewscan methods | head); nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as end:
+        if end.code == CTRL_C:
+            print("stopped", file=sys.stderr)
+            sys.exit(InterruptedRunError.exit_code)
+        if end.code == BROKEN_PIPE:  # as in: fewscan methods | head; nothing is wrong
+            sys.exit(0)
+        raise
     except OSError as error:
         # a full disk, a read-only folder: the system's own words, with the file
         print(f"error: {error.filename or ''}: {error.strerror or error}".replace(": :", ":"), file=sys.stderr)

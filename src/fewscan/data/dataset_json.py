@@ -1,11 +1,14 @@
 """The fields of dataset.json that nnU-Net (new and old) and the Decathlon share."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fewscan.errors import DataError
+
+_WHOLE = re.compile(r"-?[0-9]+")
 
 
 def read_dataset_json(path: Path) -> dict[str, Any]:
@@ -42,11 +45,11 @@ def parse_labels(path: Path, data: Mapping[str, Any]) -> dict[str, int]:
     labels: dict[str, int] = {}
     regions: set[int] = set()
     for key, value in raw.items():
-        if isinstance(value, str) and key.lstrip("-").isdigit() and not value.isdigit():
+        if isinstance(value, str) and _WHOLE.fullmatch(key) and not _WHOLE.fullmatch(value):
             labels[value] = int(key)
         elif isinstance(value, list) and all(isinstance(item, int) for item in value):
             regions.update(value)
-        elif isinstance(value, int | str) and str(value).lstrip("-").isdigit():
+        elif isinstance(value, int | str) and _WHOLE.fullmatch(str(value)):
             labels[key] = int(value)
         else:
             raise DataError(f"{path}: label {key!r} has the value {value!r}", mend="values are whole numbers")

@@ -25,6 +25,7 @@ from fewscan.data.check.nifti_header import (
     read_nifti_header,
 )
 from fewscan.data.check.problem import Source
+from fewscan.data.image_files import files_of
 from fewscan.data.layouts import load_dataset
 from fewscan.errors import DataError, UsageError
 from fewscan.files import write_atomically
@@ -95,7 +96,8 @@ def copy_with_fixed_geometry(root: Path, out: Path) -> CorrectedCopy:
     files = {path for case in dataset for path in (*case.images, *([case.label] if case.label else []))}
     _check_paths(root, folder, files)
     corrected = []
-    for path in sorted(files | {path for path in folder.iterdir() if path.suffix.lower() in _LISTS}):
+    beside = {twin for path in files if not path.is_dir() for twin in files_of(path)}
+    for path in sorted(files | beside | {path for path in folder.iterdir() if path.suffix.lower() in _LISTS}):
         target = out / path.relative_to(folder)
         moved_mm = _copy_file(path, target)
         if moved_mm is not None:

@@ -1,5 +1,6 @@
 """Which files are images: names, suffixes and the first look at a file, without opening it as an image."""
 
+import glob
 import os
 from pathlib import Path
 
@@ -7,6 +8,10 @@ from fewscan.errors import DataError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".png", ".tif", ".tiff")
 """Suffixes of the files that `fewscan.data.image_io.read_image` opens, lower case; any letter case is understood."""
+
+
+DETACHED_SUFFIXES = (".nhdr", ".mhd")
+"""Headers whose voxels lie in a second file, by custom of the same stem: scan.mhd and scan.raw."""
 
 
 def image_suffix(path: Path) -> str:
@@ -24,6 +29,16 @@ def image_stem(path: Path) -> str:
 def is_image_file(path: Path) -> bool:
     """Tell by its name alone whether ``path`` is an image file; hidden files (``._scan.nii.gz``) are not."""
     return bool(image_suffix(path)) and not path.name.startswith(".")
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return all files of an image, sorted: the slices of a DICOM folder, a header with its voxels, or just itself."""
+    if path.is_dir():
+        return sorted(item for item in path.iterdir() if item.is_file())
+    if image_suffix(path) not in DETACHED_SUFFIXES:
+        return [path]
+    beside = path.parent.glob(f"{glob.escape(path.stem)}.*")
+    return sorted({path, *(item for item in beside if item.is_file())})
 
 
 def check_file(path: Path) -> str:

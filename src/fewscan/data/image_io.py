@@ -194,6 +194,8 @@ def write_image(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None
             simpleitk().WriteImage(image, temporary, True)
         if suffix in NIFTI_SUFFIXES:
             verify_nifti_payload(Path(temporary))  # ITK does not notice a full disk when it writes this format
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
     except (OSError, RuntimeError, DataError) as error:

@@ -73,7 +73,11 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     head = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=head.count)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    rows = [(reader.line_num, row) for row in reader if any(value.strip() for value in row)]
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(value.strip() for value in row)]
+    except csv.Error as error:
+        mend = "look for a quotation mark that is not closed"
+        raise DataError(f"{path}: not readable as CSV, line {reader.line_num}: {error}", mend=mend) from None
     if not rows:
         raise DataError(f"{path}: the file is empty", mend="write a header such as id,image,label and one row per scan")
     return [name.strip().lower() for name in rows[0][1]], rows[1:]

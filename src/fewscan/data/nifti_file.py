@@ -23,6 +23,9 @@ from fewscan.errors import DataError
 
 _CHUNK = 1 << 20  # a multiple of every voxel size, so that no voxel lies in two chunks
 
+_FARTHEST_START = 1 << 30
+"""Extensions before the voxels may hold many megabytes; a later start is a damaged header, not worth the memory."""
+
 _FLOAT_TYPES = {16: "f4", 64: "f8"}  # the field datatype; complex and 128-bit numbers are refused elsewhere
 
 
@@ -147,6 +150,8 @@ def _parse(path: Path, head: bytes, order: str, version: _Version) -> NiftiField
         sform = np.array(field(*version.sform), dtype=np.float64).reshape(3, 4)
         _check_sform(path, sform, axes=min(len(shape), 3))
     offset, bits = field(*version.vox_offset)[0], int(field(version.bitpix, "h")[0])
+    if math.isfinite(offset) and offset > _FARTHEST_START:
+        raise DataError(f"{path}: the header puts the voxels at byte {offset:.6g}", mend="copy or export it again")
     kind = _FLOAT_TYPES.get(int(field(version.datatype, "h")[0]))
     return NiftiFields(
         shape=shape,

@@ -1,8 +1,9 @@
 """The plan: what preparation and training derive from the data, as readable YAML that a person may edit."""
 
+import math
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from fewscan.settings import Settings
 
@@ -55,8 +56,8 @@ class Preparation(Settings):
             if not 0 <= low < high <= 100:
                 msg = f"clip_percentiles must be 0 <= low < high <= 100, got {self.clip_percentiles}"
                 raise ValueError(msg)
-        if any(value is not None and value <= 0 for value in self.spacing_mm or ()):
-            msg = f"spacing_mm must be positive, got {self.spacing_mm}"
+        if any(value is not None and not 0 < value < math.inf for value in self.spacing_mm or ()):
+            msg = f"spacing_mm must be positive and finite, got {self.spacing_mm}"
             raise ValueError(msg)
         return self
 
@@ -77,7 +78,7 @@ class Plan(Settings):
     channels : tuple of str
         Names of the input channels.
     classes : tuple of LabelClass
-        Index in this tuple is the class index of the network; the first is the background.
+        Index in this tuple is the class index of the network, kept in one byte; the first is the background.
     preparation : Preparation
         How scans become arrays.
     patch_size : tuple of int
@@ -93,11 +94,11 @@ class Plan(Settings):
     name: str
     dimensions: Literal[2, 3]
     image_dimensions: Literal[2, 3]
-    slice_axis: int | None = None
+    slice_axis: Literal[0, 1, 2] | None = None
     channels: tuple[str, ...] = Field(min_length=1)
-    classes: tuple[LabelClass, ...] = Field(min_length=2)
+    classes: tuple[LabelClass, ...] = Field(min_length=2, max_length=256)
     preparation: Preparation = Preparation()
-    patch_size: tuple[int, ...]
+    patch_size: tuple[PositiveInt, ...]
     case_count: int = 0
     median_size: tuple[int, ...] = ()
     median_spacing_mm: tuple[float, ...] = ()

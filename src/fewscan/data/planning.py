@@ -53,7 +53,8 @@ def derive_plan(
     spacing_mm : sequence of (float or None), or "own", optional
         Resample to this; "own" never resamples.
     slice_axis : int, optional
-        The axis that counts slices; the one with the coarsest spacing (the last of equals) unless told.
+        The axis that counts slices; unless told the one of a single slice, else of the coarsest spacing (the last of
+        equals).
     join_labels : bool
         Join all labels into one foreground class.
     classes : sequence of LabelClass, optional
@@ -76,6 +77,11 @@ def derive_plan(
     chosen = dimensions or image_dimensions
     if chosen > image_dimensions:
         raise UsageError(f"dimensions 3 needs 3-D images; those of {dataset.name!r} are 2-D", mend="leave it out")
+    if chosen == 3 and 1 in fingerprint.median_size:
+        msg = f"the scans of {dataset.name!r} are single slices, {' x '.join(map(str, fingerprint.median_size))} voxels"
+        raise UsageError(
+            f"{msg}: no 3-D network learns from them", mend="ask for dimensions 2 (prepare: --dimensions 2)"
+        )
     slice_wise = chosen == 2 and image_dimensions == 3
     axis = _slice_axis(fingerprint, slice_axis) if slice_wise else None
     if slice_axis is not None and not slice_wise:
@@ -153,8 +159,8 @@ def choose_patch(
 
 def _slice_axis(fingerprint: Fingerprint, given: int | None) -> int:
     if given is None:
-        spacing = fingerprint.median_spacing_mm
-        return max(range(3), key=lambda k: (round(spacing[k] / min(spacing), 2), k))
+        size, spacing = fingerprint.median_size, fingerprint.median_spacing_mm
+        return max(range(3), key=lambda k: (size[k] == 1, round(spacing[k] / min(spacing), 2), k))
     if not 0 <= given < 3:
         raise UsageError(f"slice axis {given} does not exist", mend="give 0, 1 or 2 (x, y, z of the image)")
     return given

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.case import Case, Part
+from fewscan.data.image_files import files_of
 from fewscan.data.plan import Plan
 from fewscan.errors import DataError
 from fewscan.files import atomic_file, write_json
@@ -148,16 +149,14 @@ def label_key(path: Path, plan: Plan, *, image: str) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of a DICOM folder."""
-    if path.is_dir():
-        return _digest(*[(item.name, content_digest(item)) for item in sorted(path.iterdir()) if item.is_file()])
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file, or of the names and contents of the files of an image that has several."""
+    files = files_of(path)
+    return _file_digest(path) if files == [path] else _digest(*[(item.name, _file_digest(item)) for item in files])
 
 
 def stamp(paths: Sequence[Path]) -> str:
     """Return a digest of names, sizes and times of files: tells without opening them whether they were touched."""
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    files = [file for path in paths for file in files_of(path)]
     facts = [(str(file), (info := file.stat()).st_size, info.st_mtime_ns) for file in files]
     return _digest(facts)
 
@@ -166,6 +165,11 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
     """Write an array as .npy so that a reader sees all of it or nothing, even after a power cut."""
     with atomic_file(path) as file:
         np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(*parts: Any) -> str:

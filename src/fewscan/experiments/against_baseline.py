@@ -20,7 +20,16 @@ from fewscan.metrics.summary import TESTED_METRICS
 from fewscan.training.settings import TrainSettings
 
 # what must be equal for a comparison to be about the method alone
-BUDGET = ("iterations", "augmentation", "network", "patch_size", "foreground_fraction", "optimiser", "precision")
+BUDGET = (
+    "iterations",
+    "augmentation",
+    "network",
+    "patch_size",
+    "foreground_fraction",
+    "optimiser",
+    "precision",
+    "ema_decay",
+)
 
 Scores = Mapping[str, float]
 

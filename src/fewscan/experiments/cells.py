@@ -18,7 +18,7 @@ from fewscan.data.split import Split, make_split
 from fewscan.errors import DataError, UsageError
 from fewscan.experiments.study import Amount, MethodEntry, Study
 from fewscan.settings import nearest_key
-from fewscan.training.settings import SAFE_ON_RESUME, TrainSettings, merge, nest, resolve_settings
+from fewscan.training.settings import SAFE_ON_RESUME, TrainSettings, lay_over, nest, resolve_settings
 
 DIGEST_LENGTH = 8
 
@@ -168,7 +168,7 @@ def _resolve(amount: Amount, parts: _Parts) -> Labelled:
 
 
 def _make_cell(study: Study, entry: MethodEntry, preset: str, labelled: Labelled, split: Split) -> Cell:
-    config = merge(nest(study.settings), nest(entry.settings))
+    config = lay_over(nest(study.settings), nest(entry.settings))
     settings = resolve_settings(method=entry.method, preset=preset, config=config, overrides={"seed": split.seed})
     return Cell(Row(entry.name, preset, labelled), settings, split, _digest(study, settings, split))
 

@@ -137,6 +137,7 @@ class Queue:
     on_end: Callable[[Cell, State], None]
     sleep: Callable[[float], None]
     running: list[tuple[Cell, Job]] = field(default_factory=list)
+    stopping: bool = False
 
     def run(self, cells: Sequence[Cell], *, on_stop: Callable[[int], None]) -> None:
         """Run the cells in order, until all have ended or the user stops them.
@@ -149,15 +150,14 @@ class Queue:
             Called with the number of running cells when the first Ctrl-C comes; a second one kills them.
         """
         todo = list(reversed(cells))
-        told = False
         with StopRequest() as stop:
             try:
                 while self.running or (todo and not stop.requested):
                     while todo and len(self.running) < self.workers and not stop.requested:
                         cell = todo.pop()
                         self.running.append((cell, self.executor.submit(cell)))
-                    if stop.requested and not told:
-                        told = True
+                    if stop.requested and not self.stopping:
+                        self.stopping = True
                         on_stop(len(self.running))
                         for _, job in self.running:
                             job.stop()
@@ -177,7 +177,9 @@ class Queue:
                 still.append((cell, job))
                 continue
             folder = cell_folder(self.study_folder, cell)
-            if code not in KNOWN_EXITS and state_of(folder) not in (State.FINISHED, State.FAILED):
+            # a cell that was asked to stop before its training could listen ends by the signal: no failure of its own
+            sudden = code not in KNOWN_EXITS and not self.stopping
+            if sudden and state_of(folder) not in (State.FINISHED, State.FAILED):
                 note_failure(folder, _sudden_end(code, folder))
             self.on_end(cell, state_of(folder))
         self.running = still

@@ -3,7 +3,8 @@
 While one scan passes the network, the next is read and prepared and the last is compressed and written, each in a
 thread of its own. A scan that cannot be predicted stops none of the others; all failures are told together at the end.
 
-Beside the predictions lies ``prediction.json``: model, settings, versions, and seconds and files of every scan.
+Beside the predictions lies ``prediction.json``: model, settings, versions, and seconds and files of every scan. It is
+written first of all, so that it also tells a folder of predictions, which may be replaced, from any other.
 """
 
 import json
@@ -20,7 +21,7 @@ import torch
 from fewscan import __version__
 from fewscan.data.case import Case
 from fewscan.data.geometry import Geometry
-from fewscan.data.image_io import image_suffix, write_image
+from fewscan.data.image_io import image_stem, image_suffix, is_image_file, write_image
 from fewscan.data.layouts import list_scans
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_image
@@ -118,7 +119,8 @@ def predict(
     DataError
         If the model is not intact or scans could not be predicted; all others are.
     UsageError
-        For settings that do not exist, or an output folder that holds the scans.
+        For settings that do not exist, or an output folder that holds the scans, their labels, or files of the same
+        names that are no predictions.
     """
     file, out = model_path(Path(model)), Path(out)
     predictor = Predictor.load(file, device=resolve_device(device), precision=precision, views=views, overlap=overlap)
@@ -126,7 +128,16 @@ def predict(
     cases = _find_scans(scans, plan)
     _check_folder(out, scans, cases)
 
+    settings = {
+        "device": str(predictor.device),
+        "precision": str(predictor.dtype).removeprefix("torch."),
+        "views": [view.name for view in predictor.views] or ["identity"],
+        "overlap": overlap,
+        "confidence": confidence,
+        "largest_component": largest_component,
+    }
     outcome = Outcome(len(cases), progress)
+    _write_record(out, file, predictor, settings, outcome)
     labels: dict[str, Path] = {}
     writing: tuple[Case, float, Future[list[Path]]] | None = None
 
@@ -157,14 +168,6 @@ def predict(
         if writing is not None:
             finish(*writing)
 
-    settings = {
-        "device": str(predictor.device),
-        "precision": str(predictor.dtype).removeprefix("torch."),
-        "views": [view.name for view in predictor.views] or ["identity"],
-        "overlap": overlap,
-        "confidence": confidence,
-        "largest_component": largest_component,
-    }
     _write_record(out, file, predictor, settings, outcome)
     if outcome.failures:
         raise _summary(outcome, out) from outcome.first_error
@@ -209,14 +212,20 @@ def _find_scans(scans: Path | str | Sequence[Path | str], plan: Plan) -> list[Ca
 
 
 def _check_folder(out: Path, scans: Path | str | Sequence[Path | str], cases: Sequence[Case]) -> None:
-    """Refuse to write predictions among the scans, where they would be taken for scans or replace them."""
+    """Refuse to write predictions among scans or labels, where they would be taken for these or replace them."""
     places = [scans] if isinstance(scans, (str, Path)) else list(scans)
-    taken = {Path(place).resolve() for place in places} | {
-        path.resolve().parent for case in cases for path in case.images
-    }
+    files = [path for case in cases for path in (*case.images, case.label) if path is not None]
+    taken = {Path(place).resolve() for place in places} | {path.resolve().parent for path in files}
+    mend = "Give another folder for the predictions."
     if out.resolve() in taken:
-        raise UsageError(f"--out {out}: holds the scans themselves", mend="Give another folder for the predictions.")
+        raise UsageError(f"--out {out}: holds the scans themselves or their labels", mend=mend)
     out.mkdir(parents=True, exist_ok=True)
+    if not (out / RECORD_NAME).exists():
+        ids = {case.id for case in cases}
+        foreign = sorted(path.name for path in out.iterdir() if is_image_file(path) and image_stem(path) in ids)
+        if foreign:
+            shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+            raise UsageError(f"--out {out}: holds {shown}, no predictions of fewscan, and would lose them", mend=mend)
 
 
 def _prepared_ahead(

@@ -20,7 +20,7 @@ from fewscan.data.scan_meta import ScanMeta
 from fewscan.errors import DataError
 from fewscan.inference.model_file import ModelSpec, load_model
 from fewscan.inference.restore import Restored, restore
-from fewscan.inference.sliding_window import predict_probabilities
+from fewscan.inference.sliding_window import check_overlap, predict_probabilities
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 
@@ -79,8 +79,9 @@ class Predictor:
         DataError
             If the model file is not intact.
         UsageError
-            For a precision or number of views that does not exist.
+            For an overlap, a precision or a number of views that does not exist.
         """
+        check_overlap(overlap)
         network, spec = load_model(model)
         chosen = make_views(spec.plan.dimensions, views, flip_axes=spec.details.get("flip_axes"))
         dtype = resolve_precision(precision, device)
@@ -105,7 +106,7 @@ class Predictor:
         plan = self.spec.plan
         found = predict_probabilities(
             self.network,
-            torch.from_numpy(np.ascontiguousarray(image)),
+            torch.from_numpy(np.require(image, requirements=["C", "W"])),  # a copy of a read-only memory map
             patch_size=plan.patch_size,
             overlap=self.overlap,
             batch_size=max(1, BATCH_VOXELS // math.prod(plan.patch_size)),

@@ -96,6 +96,12 @@ def axis_spans(size: int, window: int, *, overlap: float, device: torch.device |
     )
 
 
+def check_overlap(overlap: float) -> None:
+    """Raise `UsageError` for an overlap outside [0, 1)."""
+    if not 0 <= overlap < 1:
+        raise UsageError(f"overlap must be at least 0 and less than 1, got {overlap}")
+
+
 @torch.no_grad()
 def predict_probabilities(
     network: Callable[[Tensor], Tensor],
@@ -149,8 +155,7 @@ def predict_probabilities(
         For an overlap outside [0, 1), or a patch that does not match the image's axes.
     """
     window = _window_size(image, patch_size, slice_axis)
-    if not 0 <= overlap < 1:
-        raise UsageError(f"overlap must be at least 0 and less than 1, got {overlap}")
+    check_overlap(overlap)
     device = device or image.device
     sizes = zip(image.shape[1:], window, strict=True)
     axes = [axis_spans(size, length, overlap=overlap, device=device) for size, length in sizes]

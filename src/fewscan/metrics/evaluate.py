@@ -1,32 +1,22 @@
 """Score predicted label maps on disk against true ones: per case and class, summary, comparison with a baseline."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fewscan.data.components import keep_largest_components
 from fewscan.data.grids import TOLERANCE_VOX, grid_distance_vox
 from fewscan.data.image_io import Image, read_image
 from fewscan.data.label_map import count_values, integer_labels
-from fewscan.data.workers import available_workers
+from fewscan.data.workers import ShowProgress, available_workers
 from fewscan.errors import DataError, FewscanError
 from fewscan.metrics.case_scores import ABSENT, ClassScores, score_case
 from fewscan.metrics.evaluation import Evaluation
 from fewscan.metrics.pairing import Pair, Pairing, pair_files
 from fewscan.metrics.summary import check_means, columns, compare, summarise
-
-
-class Advancing(Protocol):
-    """What counts finished cases; `fewscan.cli.console.Progress` is one."""
-
-    def advance(self, n: int = 1) -> None:
-        """Count ``n`` more cases as done."""
-
-
-ShowProgress = Callable[[str, int], AbstractContextManager[Advancing | None]]
 
 
 def evaluate(
@@ -63,8 +53,8 @@ def evaluate(
         Keep only the largest connected component of every class of predictions and baseline before scoring.
     workers : int, optional
         Threads; as many as there are processors unless told.
-    progress : callable, optional
-        Called with a description and the number of files to score, gives a context manager that counts them.
+    progress : ShowProgress, optional
+        Counts the files that are scored.
 
     Returns
     -------
@@ -149,7 +139,7 @@ def _score_all(
 ) -> list[list[ClassScores]]:
     """Score all pairs, in their order; the failures of all are one error.
 
-    Threads, not processes: reading, numpy and scipy let go of the interpreter's lock, and nothing has to start.
+    Threads, not processes: numpy and scipy let go of the interpreter's lock, and nothing has to start.
     """
     show: AbstractContextManager[Any] = nullcontext() if progress is None else progress("evaluate", len(pairs))
     failures = []

@@ -101,7 +101,7 @@ class Evaluation:
         files = {SCORES_FILE: _csv(self._score_lines()), SUMMARY_FILE: _csv(_lines(self.summary))}
         if self.comparison:
             files[COMPARISON_FILE] = _csv(_comparison_lines(self.comparison))
-        else:
+        elif (folder / JSON_FILE).exists():
             # one left by an earlier evaluation would not belong to these scores
             (folder / COMPARISON_FILE).unlink(missing_ok=True)
         files[JSON_FILE] = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"

@@ -25,6 +25,7 @@ _NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
 }
 
 _FITTED = ("unet", "residual_unet")
+_ENOUGH_HALVINGS = 3
 
 
 class NetworkSpec(Settings):
@@ -53,13 +54,18 @@ def fit_levels(spec: NetworkSpec, patch_size: Sequence[int]) -> NetworkSpec:
 
     A U-Net of five levels needs sides that are multiples of 16. Rather than padding a small patch of 40x56x40 up to
     48x64x48, at two thirds more work, its deepest level is left out. At least three voxels remain along each axis at
-    the deepest level, and at least two levels. V-Net and MONAI networks stay as they are.
+    the deepest level, and at least two levels. A thin axis (8 slices, which halve once) does not decide for the others:
+    it is spared at the first levels, where thick slices are far apart. V-Net and MONAI networks stay as they are.
     """
     if spec.name not in _FITTED or spec.options.keys() & {"filters", "strides"}:
         return spec
-    halvings = min(_halvings(side) for side in patch_size)
-    filters = list(UNetOptions().filters[: max(halvings, 1) + 1])
-    return NetworkSpec(name=spec.name, options={**spec.options, "filters": filters})
+    every = UNetOptions().filters
+    halvings = [min(max(_halvings(side), 1), len(every) - 1) for side in patch_size]
+    depth = min((count for count in halvings if count >= _ENOUGH_HALVINGS), default=max(halvings))
+    options = {**spec.options, "filters": list(every[: depth + 1])}
+    if min(halvings) < depth:
+        options["strides"] = [[2 if level >= depth - count else 1 for count in halvings] for level in range(depth)]
+    return NetworkSpec(name=spec.name, options=options)
 
 
 def _halvings(side: int) -> int:

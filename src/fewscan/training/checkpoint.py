@@ -17,7 +17,7 @@ KEPT = 2
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: ``step`` is the next step to take; ``tensors`` by part ("method", "optimiser", ...)."""
+    """What a checkpoint holds: ``step`` is the next step to take; tensors by part ("method", "optimiser", "ema")."""
 
     step: int
     parts: dict[str, dict[str, Tensor]]

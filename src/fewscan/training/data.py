@@ -31,7 +31,8 @@ class TrainingData:
     """
 
     def __init__(self, path: Path, *, workers: int = 1, quiet: bool = False) -> None:
-        self.workers, self.show = workers, partial(progress, quiet=quiet)
+        self.path, self.workers, self.quiet = path, workers, quiet
+        self.show = partial(progress, quiet=quiet)
         self.store = PreparedStore(path) if is_store(path) else None
         if self.store is not None:
             self.dataset = dataset_of(self.store)

@@ -16,7 +16,7 @@ except ImportError:  # a machine with the whole of Lightning instead of Fabric a
 
 from fewscan.errors import UsageError
 
-__all__ = ["Fabric", "make_fabric", "world_size"]
+__all__ = ["Fabric", "make_fabric"]
 
 
 def make_fabric(device: torch.device, dtype: torch.dtype, *, devices: int = 1, nodes: int = 1) -> Any:
@@ -58,8 +58,3 @@ def make_fabric(device: torch.device, dtype: torch.dtype, *, devices: int = 1, n
         )
         fabric.launch()
     return fabric
-
-
-def world_size(fabric: Any) -> int:
-    """Return the number of training processes."""
-    return int(fabric.world_size)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewscan.errors import DataError, InterruptedRunError
+from fewscan.errors import DataError, InterruptedRunError, UsageError
 from fewscan.methods.base import Method
 from fewscan.networks.ema import EMA
 from fewscan.seeding import seed_for
@@ -24,7 +24,7 @@ from fewscan.training.environment import peak_memory_mib
 from fewscan.training.interrupt import StopRequest
 from fewscan.training.log import RunLog
 from fewscan.training.optimisers import build_optimiser, optimiser_tensors, restore_optimiser, set_learning_rate
-from fewscan.training.settings import TrainSettings
+from fewscan.training.settings import TrainSettings, changed_on_resume
 from fewscan.training.streams import BatchMaker, Streams, read_ahead
 
 
@@ -80,12 +80,23 @@ class Training:
         checkpoint = newest_checkpoint(self.folder / "checkpoints")
         if checkpoint is not None:
             self._restore(checkpoint)
+            self._check_settings(checkpoint)
             self.first_step = checkpoint.step
             self.seconds, self.best = checkpoint.details["seconds"], checkpoint.details["best"]
         if self.fabric.is_global_zero:
             self.log.rewind(self.first_step)
         self.fabric.barrier()
         return self.first_step
+
+    def _check_settings(self, checkpoint: Checkpoint) -> None:
+        """Refuse a checkpoint of other settings: settings.yaml was edited, or the checkpoint is another run's."""
+        found = checkpoint.details.get("settings", self.settings)
+        stored = TrainSettings.parse(found, source="the checkpoint's settings")
+        if changed := changed_on_resume(stored, self.settings):
+            raise UsageError(
+                f"{self.folder}: the checkpoint of step {checkpoint.step} was made with other {', '.join(changed)}",
+                mend="Undo the change in settings.yaml, or start a new run.",
+            )
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         try:
@@ -107,7 +118,8 @@ class Training:
         InterruptedRunError
             After SIGINT or SIGTERM; a checkpoint was saved.
         DataError
-            When the loss is not finite; the cases of the batch are named.
+            When the loss or its gradient is not finite; the cases of the batch are named, and the weights of the step
+            before are kept.
         """
         settings, rank, ranks = self.settings, self.fabric.global_rank, self.fabric.world_size
         steps = read_ahead(lambda step: self.streams.at(step, rank, ranks), self.first_step, settings.iterations)
@@ -135,12 +147,14 @@ class Training:
         weights = dict.fromkeys(terms, 1.0) | self.method.weights(step)
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         loss = float(total.detach())
-        if not math.isfinite(loss):
-            self._refuse(step, batch.cases + batch.unlabelled_cases, terms)
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(total)
-        if settings.optimiser.clip_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(self.method.parameters(), settings.optimiser.clip_gradient_norm)
+        limit = settings.optimiser.clip_gradient_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self.method.parameters(), limit)
+        # before the step, which would spoil the weights and the next checkpoint, but after the gradients have been
+        # exchanged, so that all processes stop together
+        if not (math.isfinite(loss) and math.isfinite(float(norm))):
+            self._refuse(step, batch.cases + batch.unlabelled_cases, loss, terms)
         self.optimiser.step()
         self.method.after_step(step)
         if self.ema is not None:
@@ -205,7 +219,11 @@ class Training:
             }
             if self.ema is not None:
                 parts["ema"] = dict(self.ema.state_dict())
-            details = {"seconds": self.seconds, "best": self.best}
+            details = {
+                "seconds": self.seconds,
+                "best": self.best,
+                "settings": self.settings.model_dump(mode="json"),
+            }
             save_checkpoint(self.folder / "checkpoints", Checkpoint(done, parts, details))
         self.fabric.barrier()
 
@@ -214,11 +232,13 @@ class Training:
             return flag
         return bool(self.fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum") > 0)
 
-    def _refuse(self, step: int, cases: tuple[str, ...], terms: dict[str, Tensor]) -> None:
+    def _refuse(self, step: int, cases: tuple[str, ...], loss: float, terms: dict[str, Tensor]) -> None:
         bad = [name for name, term in terms.items() if not torch.isfinite(term)]
+        what = "the gradient is not finite"
+        if not math.isfinite(loss):
+            what = f"the loss is not finite ({', '.join(bad) or 'sum'})"
         raise DataError(
-            f"step {step}: the loss is not finite ({', '.join(bad) or 'sum'}); "
-            f"the batch held {', '.join(sorted(set(cases)))}",
+            f"step {step}: {what}; the batch held {', '.join(sorted(set(cases)))}",
             mend="Check these cases (fewscan check), or lower optimiser.learning_rate; the last checkpoint is intact.",
         )
 

@@ -43,11 +43,17 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimiser_tensors` returned."""
+    """Put back what `optimiser_tensors` returned, in the memory layout of the parameters.
+
+    Files hold contiguous tensors; beside channels-last weights those would be slower at every step to come.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
+        parameter = parameters[int(index)]
+        same = tensor.shape == parameter.shape
+        state.setdefault(int(index), {})[key] = torch.empty_like(parameter).copy_(tensor) if same else tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

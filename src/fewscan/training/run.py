@@ -21,9 +21,10 @@ from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split
 from fewscan.errors import UsageError
 from fewscan.files import write_json
-from fewscan.locking import folder_lock
+from fewscan.locking import LOCK_NAME, folder_lock
 from fewscan.progress import say
-from fewscan.training.data import Choice, TrainingData
+from fewscan.settings import Settings
+from fewscan.training.data import Choice, TrainingData, is_store
 from fewscan.training.device import resolve_device
 from fewscan.training.settings import TrainSettings, changed_on_resume, resolve_settings
 
@@ -47,13 +48,13 @@ class Run:
     @property
     def split(self) -> Split:
         """Which cases were used for what."""
-        return Split.parse(json.loads((self.folder / "split.json").read_text()), source="split.json")
+        return Split.parse(json.loads((self.folder / "split.json").read_text(encoding="utf-8")), source="split.json")
 
     @property
     def summary(self) -> dict[str, Any]:
         """The content of ``run.json``: state, seconds, samples, memory, best validation."""
         path = self.folder / "run.json"
-        found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return found
 
     @property
@@ -116,7 +117,8 @@ def train(
     workers : int
         Processes that prepare scans. More than one needs the ``if __name__ == "__main__":`` guard in a script.
     resume : bool
-        Continue an interrupted run with its own settings and split.
+        Continue an interrupted run with its own settings, split and plan; other wishes than those it was started with
+        are refused.
     quiet : bool
         Print no progress.
 
@@ -134,59 +136,91 @@ def train(
         raise UsageError(f"{data}: no such folder or file")
     single = dict(settings or {})
     single |= {key: value for key, value in (("iterations", iterations), ("seed", seed)) if value is not None}
-    asked = {"method": method, "preset": preset}
-    resolved = _settings_of(out, asked, _read_config(config), single, resume=resume)
+    start = {"method": method, "preset": preset}
+    resolved = _settings_of(out, start, _read_config(config), single, resume=resume)
     run = Run(out)
+    wishes = {"labelled": labelled, "validation": validation, "test": test, "plan": plan, "planning": planning or None}
+    asked = _asked(run, data, wishes)
     if resume and run.finished:
         return run
     where = resolve_device(device)
     fabric = make_fabric(where, resolve_precision(resolved.precision, where), devices=devices, nodes=nodes)
-    choices = {"labelled": labelled, "validation": validation, "test": test, "seed": resolved.seed}
     with _locked(out, fabric):
         with fabric.rank_zero_first():
-            source = TrainingData(data, workers=workers, quiet=quiet)
-            prepared, split, fitted = _prepare(run, source, resolved, choices, plan, planning, store)
-        start_training(run, prepared, split, fitted, resolved, fabric, quiet=quiet)
+            if fabric.is_global_zero:
+                source = TrainingData(data, workers=workers, quiet=quiet)
+                _prepare(run, source, resolved, asked, store)
+        prepared = PreparedStore(_place(run, data))
+        start_training(run, prepared, run.split, run.plan, resolved, fabric, quiet=quiet)
     return run
 
 
-def _prepare(
-    run: Run,
-    data: TrainingData,
-    settings: TrainSettings,
-    choices: Mapping[str, Any],
-    plan: Plan | None,
-    planning: Mapping[str, Any] | None,
-    store: Path | str | None,
-) -> tuple[PreparedStore, Split, Plan]:
-    """Write down settings, split and plan, each before the next is made, and prepare the scans.
+def _asked(run: Run, data: Path, wishes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the wishes of a new run as plain data, or those that the run to resume was started with.
 
-    Whatever an interrupted run wrote already is read instead, so that it continues with the same decisions.
+    What is left out on resume is as it was. A data set that has moved is accepted: nothing is left where it was.
+
+    Raises
+    ------
+    UsageError
+        When the run to resume was started with other wishes or on another data set.
+    """
+    given: dict[str, Any] = json.loads(json.dumps(wishes, default=_plain))
+    before = run.summary
+    asked: dict[str, Any] = before.get("asked", given)
+    changed = [key for key, value in given.items() if value not in (None, 0) and value != asked[key]]
+    source = Path(before.get("data", data))
+    if source.exists() and source.resolve() != data.resolve():
+        changed.append(f"data ({source})")
+    if changed:
+        raise UsageError(
+            f"{run.folder}: cannot resume with other wishes than it was started with: {', '.join(changed)}",
+            mend="Leave them out to continue as started, or start a new run.",
+        )
+    return asked
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Settings) else str(value)
+
+
+def _prepare(
+    run: Run, data: TrainingData, settings: TrainSettings, asked: Mapping[str, Any], store: Path | str | None
+) -> None:
+    """Write down settings, wishes, split and plan, each before the next is made, and prepare the scans.
+
+    Whatever an interrupted run wrote already is kept, so that it continues with the same decisions. The split is drawn
+    before anything is written: a wish that cannot be met leaves no run behind.
     """
     from fewscan.training.start import fitted_plan
 
     folder = run.folder
-    if not (folder / "settings.yaml").is_file():
-        settings.write(folder / "settings.yaml")
+    if store is not None and data.store is not None:
+        raise UsageError(f"{data.store.path}: is a prepared store already", mend="Leave --store out.")
     if (folder / "split.json").is_file():
         split = run.split
     else:
-        split = data.split(**choices)
-        for note in split.notes:
+        parts = {key: asked[key] for key in ("labelled", "validation", "test")}
+        split = data.split(**parts, seed=settings.seed)
+        for note in () if data.quiet else split.notes:
             say(f"note: {note}")
+    if not (folder / "settings.yaml").is_file():
+        settings.write(folder / "settings.yaml")
+    record = run.summary | {"state": "started", "data": str(data.path.resolve()), "asked": asked}
+    if store is not None:  # one inside the run folder is not written down, so that the folder can be moved
+        record["store"] = str(Path(store).resolve())
+    write_json(folder / "run.json", record)
+    if not (folder / "split.json").is_file():
         write_json(folder / "split.json", split.model_dump(mode="json"))
-    if (folder / "plan.yaml").is_file():
-        plan = run.plan
-    else:
-        plan = fitted_plan(data.plan(split, plan, planning), settings)
-        plan.write(folder / "plan.yaml")
-    place = Path(store) if store is not None else Path(run.summary.get("store", folder / "store"))
-    prepared = data.prepare(split, plan, place)
-    if not run.finished:
-        write_json(
-            folder / "run.json", {"state": "started", "data": str(data.dataset.root), "store": str(prepared.path)}
-        )
-    return prepared, split, plan
+    if not (folder / "plan.yaml").is_file():
+        chosen = None if asked["plan"] is None else Plan.parse(asked["plan"], source="plan")
+        fitted_plan(data.plan(split, chosen, asked["planning"]), settings).write(folder / "plan.yaml")
+    data.prepare(split, run.plan, _place(run, data.path))
+
+
+def _place(run: Run, data: Path) -> Path:
+    """Return where the prepared scans of the run are."""
+    return data if is_store(data) else Path(run.summary.get("store", run.folder / "store"))
 
 
 @contextmanager
@@ -210,7 +244,8 @@ def _settings_of(
     """Return the settings of a new run, or of the run to resume; refuse whatever would mix two runs."""
     path = out / "settings.yaml"
     if not resume:
-        if out.exists() and any(out.iterdir()):
+        # a lock alone is what a process leaves that was killed before it had decided anything
+        if out.exists() and any(other.name != LOCK_NAME for other in out.iterdir()):
             raise UsageError(
                 f"{out}: exists and is not empty", mend="Choose another --out, or continue this run with --resume."
             )
@@ -220,9 +255,8 @@ def _settings_of(
     stored = TrainSettings.read(path)
     if not (config or single or any(asked.values())):
         return stored
-    base = stored.model_dump(mode="json")
-    given = {key: value for key, value in asked.items() if value is not None}
-    wanted = resolve_settings(config=config or base | given, overrides=single)
+    # a file states all settings of the run, as it did at the start; single ones alone are laid over the stored ones
+    wanted = resolve_settings(**asked, config=config or stored.model_dump(mode="json"), overrides=single)
     changed = changed_on_resume(stored, wanted)
     if changed:
         raise UsageError(

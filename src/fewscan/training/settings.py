@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from fewscan.augment.settings import Augmentation, augmentation
 from fewscan.errors import UsageError
@@ -19,13 +19,15 @@ class OptimiserSettings(Settings):
     Attributes
     ----------
     name : "sgd" or "adamw"
-        SGD has Nesterov momentum 0.9.
+        SGD has Nesterov momentum.
     learning_rate : float
         The base rate; the peak for one-cycle.
     weight_decay : float
         Decoupled for AdamW.
     schedule : "poly", "onecycle", "step" or "constant"
-        Poly: (1 - t/T)^0.9 (paper 2). Step: divided by 10 every 2/5 of the run (paper 3: 2 500 of 6 000).
+        Poly: (1 - t/T)^0.9 (paper 2). Step: divided by 10 every 5/12 of the run (paper 3: 2 500 of 6 000).
+    momentum : float
+        Of SGD; of AdamW the first beta.
     clip_gradient_norm : float or None
         Upper limit of the gradient's norm.
     """
@@ -35,7 +37,7 @@ class OptimiserSettings(Settings):
     weight_decay: float = Field(1e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     schedule: Literal["poly", "onecycle", "step", "constant"] = "onecycle"
-    clip_gradient_norm: float | None = 12.0
+    clip_gradient_norm: float | None = Field(12.0, gt=0)
 
 
 class BatchSettings(Settings):
@@ -83,7 +85,7 @@ class TrainSettings(Settings):
     network: NetworkSpec = NetworkSpec()
     iterations: int = Field(1000, ge=1)
     batch: BatchSettings = BatchSettings()
-    patch_size: tuple[int, ...] | None = None
+    patch_size: tuple[PositiveInt, ...] | None = None
     foreground_fraction: float = Field(0.5, ge=0, le=1)
     augmentation: Augmentation = augmentation("standard")
     optimiser: OptimiserSettings = OptimiserSettings()
@@ -109,6 +111,9 @@ def resolve_settings(
 ) -> TrainSettings:
     """Combine, from weakest to strongest: defaults, the method's preset, a YAML config, single settings.
 
+    The name of an augmentation preset stands for all of its values, so that a stronger setting changes one of them and
+    keeps the others. Options of a network do not pass to another network.
+
     Parameters
     ----------
     method, preset : str, optional
@@ -123,14 +128,14 @@ def resolve_settings(
     UsageError
         For an unknown key (the nearest is named), method or preset, or an invalid value.
     """
-    single = nest(overrides)
-    values: dict[str, Any] = merge(config, single)
-    name = method or values.get("method", "supervised")
-    chosen = preset or values.get("preset", "recommended")
+    values = lay_over(config, nest(overrides))
+    name = str(method or values.get("method", "supervised"))
+    chosen = str(preset or values.get("preset", "recommended"))
     cls = method_class(name)
     if chosen not in cls.presets:
         raise UsageError(f"method {name} has no preset {chosen!r}: {nearest_key(chosen, list(cls.presets))}")
-    values = merge(cls.presets[chosen], values) | {"method": cls.name, "preset": chosen}
+    weak = lay_over({"augmentation": "standard"}, cls.presets[chosen])
+    values = lay_over(weak, values) | {"method": cls.name, "preset": chosen}
     settings = TrainSettings.parse(values, source="settings")
     hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {name}")
     return settings.model_copy(update={"hyper": hyper.model_dump(mode="json")})
@@ -144,6 +149,8 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = key.split(".")
         for parent in parents:
             inner = inner.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise UsageError(f"{key}: {parent!r} is set to {inner!r} at the same time", mend="Set one of the two.")
         inner[last] = value
     return result
 
@@ -158,6 +165,20 @@ def merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def lay_over(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two layers of settings, with what names of augmentations and networks mean; see `resolve_settings`."""
+    below = {key: _spelt_out(key, value) for key, value in weak.items()}
+    above = {key: _spelt_out(key, value) for key, value in strong.items()}
+    names = [layer["network"].get("name") for layer in (below, above) if isinstance(layer.get("network"), Mapping)]
+    if len(names) == 2 and None not in names and names[0] != names[1]:
+        del below["network"]
+    return merge(below, above)
+
+
+def _spelt_out(key: str, value: Any) -> Any:
+    return augmentation(value).model_dump() if key == "augmentation" and isinstance(value, str) else value
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:

@@ -103,11 +103,14 @@ def network_spec(settings: TrainSettings, plan: Plan) -> NetworkSpec:
 
 
 def fitted_plan(plan: Plan, settings: TrainSettings) -> Plan:
-    """Return the plan with the run's patch size, rounded up to what the network can divide."""
-    divisor = int(getattr(build_method(settings, plan).predictor(), "divisor", 1))
-    wanted = settings.patch_size or plan.patch_size
-    patch = tuple(-(-side // divisor) * divisor for side in wanted)
-    return Plan.parse(plan.model_dump() | {"patch_size": patch}, source="patch_size")
+    """Return the plan with the run's patch size, rounded up to what the network can divide along each axis."""
+    wanted = plan.model_dump() | {"patch_size": settings.patch_size or plan.patch_size}
+    plan = Plan.parse(wanted, source="settings")
+    network = build_method(settings, plan).predictor()
+    # networks of MONAI have one divisor for all axes
+    divisors = getattr(network, "divisors", (getattr(network, "divisor", 1),) * plan.dimensions)
+    patch = tuple(-(-side // divisor) * divisor for side, divisor in zip(plan.patch_size, divisors, strict=True))
+    return plan.model_copy(update={"patch_size": patch})
 
 
 def patch_spacing_mm(plan: Plan) -> tuple[float, ...] | None:

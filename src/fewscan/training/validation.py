@@ -17,8 +17,9 @@ def validate(predictor: Predictor, cases: Sequence[PreparedCase]) -> dict[str, f
     plan = predictor.spec.plan
     scores: dict[str, list[float]] = {}
     for case in cases:
+        image = np.array(case.image())  # torch takes no read-only array, as a memory-mapped one is
         # several times faster than argmax on the CPU
-        predicted = predictor.probabilities(case.image(), case.background).max(0).indices.cpu().numpy()
+        predicted = predictor.probabilities(image, case.background).max(0).indices.cpu().numpy()
         truth = case.label()
         for index, item in enumerate(plan.classes[1:], start=1):
             p, t = predicted == index, truth == index

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewscan.data.check.geometry_pairs import check_pair, corner_distance_vox, flipped_axes
+from fewscan.data.check.geometry_pairs import check_pair, flipped_axes
 from fewscan.data.check.problem import Source
 from fewscan.data.geometry import Geometry
 
@@ -28,9 +28,9 @@ def test_fault_14_shape_mismatch(codes):
 
 def test_fault_15_spacing_mismatch(codes):
     problems = check_pair(GRID, replace(GRID, spacing_mm=(1.1, 1.0, 2.0)), SOURCE)
-    # the far corner moves by 10 steps of 0.1 mm, one voxel of 1 mm
-    assert corner_distance_vox(GRID, replace(GRID, spacing_mm=(1.1, 1.0, 2.0))) == pytest.approx(1.0)
     assert codes(problems) == ["error label-geometry"]
+    # the far corner moves by 10 steps of 0.1 mm, one voxel of 1 mm
+    assert "corners are 1 voxels apart" in problems[0].message
     assert "spacing (1.1 1 2, image 1 1 2 mm)" in problems[0].message
 
 
@@ -41,6 +41,12 @@ def test_fault_15_spacing_mismatch(codes):
 def test_fault_15_origin_mismatch_above_and_under_a_thousandth_of_a_voxel(codes, shift_mm, expected):
     problems = check_pair(GRID, replace(GRID, origin_mm=(shift_mm, 0.0, 0.0)), SOURCE)
     assert codes(problems) == expected
+
+
+def test_fault_15_voxels_count_along_their_own_axis(codes):
+    # 0.0018 mm are 0.0009 voxels of 2 mm: preparation accepts them, so they are no error
+    problems = check_pair(GRID, replace(GRID, origin_mm=(0.0, 0.0, 0.0018)), SOURCE)
+    assert codes(problems) == ["warning label-geometry"]
 
 
 def test_fault_15_direction_mismatch(codes):

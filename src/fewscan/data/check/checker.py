@@ -1,7 +1,7 @@
 """The orchestrator: every check on every case, several cases at a time; one broken case stops no other."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -17,11 +17,8 @@ from fewscan.data.check.problem import Source, sort_key
 from fewscan.data.check.report import CheckReport
 from fewscan.data.check.summary import summarise
 from fewscan.data.layouts import load_dataset
-from fewscan.data.workers import available_workers
+from fewscan.data.workers import ShowProgress, available_workers
 from fewscan.errors import DataError
-
-ShowProgress = Callable[[str, int], AbstractContextManager[Any]]
-"""Called with a description and the number of cases; what it gives has ``advance(note=...)``."""
 
 
 def check_path(root: Path | str, *, workers: int | None = None, progress: ShowProgress | None = None) -> CheckReport:
@@ -33,8 +30,8 @@ def check_path(root: Path | str, *, workers: int | None = None, progress: ShowPr
         As in `fewscan.data.layouts.load_dataset`.
     workers : int, optional
         Cases that are checked at a time; one per processor unless told.
-    progress : callable, optional
-        Makes a progress display, such as `fewscan.progress.progress`.
+    progress : ShowProgress, optional
+        Counts the cases that are checked.
     """
     try:
         dataset = load_dataset(root)
@@ -59,7 +56,7 @@ def check_dataset(dataset: Dataset, *, workers: int | None = None, progress: Sho
 
 
 def _check_cases(dataset: Dataset, *, workers: int, progress: ShowProgress | None) -> Sequence[CaseFindings]:
-    """Check the cases in threads: decompression, ITK, numpy and hashing all let other threads run meanwhile."""
+    """Check the cases in threads: ITK reads one file at a time, and beside it numpy and hashing run for the others."""
     check = partial(
         _check_guarded,
         declared_labels=frozenset(dataset.labels.values()),

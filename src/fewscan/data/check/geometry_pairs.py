@@ -1,7 +1,7 @@
 """Whether two images of one case lie on the same grid: label and image, or two channels.
 
-Grids are compared in the world: the largest distance between the places that the two headers give to the same corner
-voxel, in units of the smallest voxel spacing.
+Grids are compared by `grid_distance_vox`, with the tolerance that preparation has: what is an error here is refused
+there, and nothing else is.
 """
 
 import itertools
@@ -11,12 +11,10 @@ import numpy.typing as npt
 
 from fewscan.data.check.problem import Problem, Source, plain
 from fewscan.data.geometry import Geometry
-
-ERROR_VOX = 1e-3
-"""A larger displacement of a corner is an error."""
+from fewscan.data.grids import TOLERANCE_VOX, grid_distance_vox
 
 ROUNDING_VOX = 1e-4
-"""A smaller one is the rounding of float32 headers: 512 voxels times 6e-8, plus an origin far from zero."""
+"""A corner off by less is the rounding of float32 headers: 512 voxels times 6e-8, plus an origin far from zero."""
 
 ANTIPARALLEL = -0.9
 """Direction cosine below which two axes count as running opposite ways."""
@@ -45,7 +43,7 @@ def check_pair(reference: Geometry, other: Geometry, source: Source, *, what: st
         message = f"{what} of {_size(other)} voxels on an image of {_size(reference)}"
         mend = "pair the right files, or resample it onto the image's grid"
         return [source.error(f"{what}-shape", message, mend=mend)]
-    apart_vox = corner_distance_vox(reference, other)
+    apart_vox = grid_distance_vox(reference, other)
     if apart_vox <= ROUNDING_VOX:
         return []
     flipped = flipped_axes(reference, other)
@@ -53,16 +51,10 @@ def check_pair(reference: Geometry, other: Geometry, source: Source, *, what: st
         return [_flip_problem(reference, other, flipped, source, what)]
     differing = _differences(reference, other)
     message = f"{what} and image differ in {differing}; corners are {plain(apart_vox)} voxels apart"
-    if apart_vox > ERROR_VOX:
+    if apart_vox > TOLERANCE_VOX:
         mend = f"if its header is right, {_RESAMPLE}; if only the header is wrong, copy the image's header"
         return [source.error(f"{what}-geometry", message, mend=mend)]
     return [source.warning(f"{what}-geometry", message, mend="copy the image's header to make them equal")]
-
-
-def corner_distance_vox(reference: Geometry, other: Geometry) -> float:
-    """Return the largest distance between equal corner voxels of two grids of one size, in the finest voxels."""
-    apart_mm = np.linalg.norm(_corners_mm(reference) - _corners_mm(other), axis=1)
-    return float(apart_mm.max()) / min(reference.spacing_mm)
 
 
 def flipped_axes(reference: Geometry, other: Geometry) -> tuple[int, ...]:
