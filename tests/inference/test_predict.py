@@ -202,7 +202,7 @@ def test_the_record_beside_the_predictions(tmp_path: Path, thresholds: Callable[
     assert record["scans"][0]["files"] == ["a.nii.gz"]
     assert record["scans"][0]["seconds"] >= 0
     assert record["method"] == "supervised"
-    assert record["classes"] == {"background": 0, "tissue": 2, "lesion": 300}
+    assert {item["name"]: item["output"] for item in record["classes"]} == {"background": 0, "tissue": 2, "lesion": 300}
     assert record["failures"] == {}
 
 

@@ -217,3 +217,25 @@ def test_hippocampus_labels_against_themselves(real_data: Path) -> None:
     assert result.case_ids == tuple(ids)
     assert result.row(ALL_CLASSES, "dice").mean == 1.0
     assert result.row("1", "hd_mm").mean == 0.0
+
+
+def test_joined_classes_are_scored_against_labels_joined_alike(write_label, tmp_path) -> None:
+    # the truth holds 2 where the model, which joins 1 and 2, rightly says 1
+    write_label("true/a.nii.gz", (2, 0))
+    write_label("pred/a.nii.gz", (1, 0))
+    assert evaluate(tmp_path / "pred", tmp_path / "true", workers=1).row("2", "dice").mean == 0
+    classes = [{"name": "background", "values": [0], "output": 0}, {"name": "organ", "values": [1, 2], "output": 1}]
+    (tmp_path / "pred" / "prediction.json").write_text(json.dumps({"classes": classes}))
+    result = evaluate(tmp_path / "pred", tmp_path / "true", workers=1)
+    assert result.row("organ", "dice").mean == 1
+    assert set(result.names.values()) == {"organ"}
+    as_given = evaluate(tmp_path / "pred", tmp_path / "true", workers=1, join_classes=False)
+    assert as_given.row("2", "dice").mean == 0
+
+
+@pytest.mark.parametrize("text", ["[]", "not json", '{"classes": {"organ": 1}}', '{"classes": [{"name": "x"}]}'])
+def test_a_foreign_prediction_json_changes_nothing(write_label, tmp_path, text) -> None:
+    write_label("true/a.nii.gz", (1, 0))
+    write_label("pred/a.nii.gz", (1, 0))
+    (tmp_path / "pred" / "prediction.json").write_text(text)
+    assert evaluate(tmp_path / "pred", tmp_path / "true", workers=1).row("1", "dice").mean == 1

@@ -22,17 +22,19 @@ def _free_port():
         return server.getsockname()[1]
 
 
+def _torchrun(processes, *arguments):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--master_addr=127.0.0.1",
+        f"--master_port={_free_port()}", "-m", "fewscan", "train", *arguments, "--device", "cpu",
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
 @pytest.mark.slow
 def test_processes_train_one_model(dataset, fast, tmp_path):
     out = tmp_path / "run"
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=3", "--master_addr=127.0.0.1",
-        f"--master_port={_free_port()}", "-m", "fewscan", "train", str(dataset), "--out", str(out), "--device", "cpu",
-        "--validation", "1",
-    ]  # fmt: skip
-    for key, value in fast.items():
-        command += ["--set", f"{key}={json.dumps(value)}"]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    settings = [text for key, value in fast.items() for text in ("--set", f"{key}={json.dumps(value)}")]
+    finished = _torchrun(3, str(dataset), "--out", str(out), "--validation", "1", *settings)
     assert finished.returncode == 0, finished.stderr[-3000:]
     run = Run(out)
     assert run.finished
@@ -41,3 +43,11 @@ def test_processes_train_one_model(dataset, fast, tmp_path):
     assert steps[-1]["loss"] < steps[0]["loss"]
     weights = newest_checkpoint(out / "checkpoints").parts["method"]
     assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+@pytest.mark.slow
+def test_a_mistake_ends_all_processes_with_a_message(store, tmp_path):
+    finished = _torchrun(2, str(store), "--out", str(tmp_path / "run"), "--labelled", "99")
+    assert finished.returncode != 0
+    assert "99 cases asked for" in finished.stderr
+    assert "fewscan/cli/app.py" not in finished.stderr  # torchrun's own traceback is there, none of ours

@@ -140,7 +140,11 @@ def _predict_and_score(run: Run, folder: Path, study_folder: Path, *, model: str
     predict(run.folder / model, scans_to_predict(study_folder), predictions, device=device)
     for what in (AS_PREDICTED, LARGEST):
         result = evaluate(
-            predictions, study_folder / TEST_LIST, names=class_names(study_folder), largest_component=what == LARGEST
+            predictions,
+            study_folder / TEST_LIST,
+            names=class_names(study_folder),
+            largest_component=what == LARGEST,
+            join_classes=False,  # the study's truth is joined already
         )
         result.write(folder / EVALUATIONS[what])
 

@@ -254,10 +254,10 @@ def _write(out: Path, case: Case, restored: Restored, geometry: Geometry) -> lis
 
 def _write_record(out: Path, file: Path, predictor: Predictor, settings: dict[str, Any], outcome: Outcome) -> None:
     record = {
+        "classes": [item.model_dump(mode="json") for item in predictor.spec.plan.classes],
         "model": str(file),
         "method": predictor.spec.method,
         "network": predictor.spec.network.model_dump(mode="json"),
-        "classes": {item.name: item.output for item in predictor.spec.plan.classes},
         "settings": settings,
         "versions": {
             "fewscan": __version__,

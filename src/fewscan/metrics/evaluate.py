@@ -1,10 +1,12 @@
 """Score predicted label maps on disk against true ones: per case and class, summary, comparison with a baseline."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fewscan.data.components import keep_largest_components
@@ -15,6 +17,7 @@ from fewscan.data.workers import ShowProgress, available_workers
 from fewscan.errors import DataError, FewscanError
 from fewscan.metrics.case_scores import ABSENT, ClassScores, score_case
 from fewscan.metrics.evaluation import Evaluation
+from fewscan.metrics.joined import join_values, recorded_classes
 from fewscan.metrics.pairing import Pair, Pairing, pair_files
 from fewscan.metrics.summary import check_means, columns, compare, summarise
 
@@ -28,6 +31,7 @@ def evaluate(
     case_ids: Collection[str] | None = None,
     allow_missing: bool = False,
     largest_component: bool = False,
+    join_classes: bool = True,
     workers: int | None = None,
     progress: ShowProgress | None = None,
 ) -> Evaluation:
@@ -51,6 +55,8 @@ def evaluate(
         that both methods predicted are scored, so that all numbers are of the same cases.
     largest_component : bool
         Keep only the largest connected component of every class of predictions and baseline before scoring.
+    join_classes : bool
+        Join label values of the truth as the model that made the predictions joins them (`fewscan.metrics.joined`).
     workers : int, optional
         Threads; as many as there are processors unless told.
     progress : ShowProgress, optional
@@ -74,10 +80,10 @@ def evaluate(
         against = pair_files(Path(baseline), labels, case_ids=case_ids, allow_missing=allow_missing)
         found, others = _common(found, against)
     pairs = found.pairs
-    class_names = dict(found.names if names is None else names)
-    scored = _score_all(
-        [*pairs, *others], class_names, largest_component=largest_component, workers=workers, progress=progress
-    )
+    joined, recorded = recorded_classes(predictions) if join_classes else ({}, {})
+    class_names = dict(recorded or found.names if names is None else names)
+    score = partial(score_pair, declared=class_names.keys(), joined=joined, largest_component=largest_component)
+    scored = _score_all(score, [*pairs, *others], workers=workers, progress=progress)
     values = sorted(class_names.keys() | {row.value for rows in scored for row in rows} - {0})
     scores = _complete(scored[: len(pairs)], pairs, values)
     table = columns(scores, class_names)
@@ -98,9 +104,19 @@ def evaluate(
     )
 
 
-def score_pair(pair: Pair, *, declared: Collection[int] = (), largest_component: bool = False) -> list[ClassScores]:
-    """Read and score one case: the declared values and those found in either file; see `evaluate`."""
-    (prediction, predicted_values), (truth, true_values) = _read_labels(pair.prediction), _read_labels(pair.label)
+def score_pair(
+    pair: Pair,
+    *,
+    declared: Collection[int] = (),
+    joined: Mapping[int, int] = MappingProxyType({}),
+    largest_component: bool = False,
+) -> list[ClassScores]:
+    """Read and score one case: the declared values and those found in either file; see `evaluate`.
+
+    ``joined`` replaces values of the true label, see `fewscan.metrics.joined`.
+    """
+    prediction, predicted_values = _read_labels(pair.prediction)
+    truth, true_values = _read_labels(pair.label, joined)
     distance = grid_distance_vox(truth.geometry, prediction.geometry)
     if distance > TOLERANCE_VOX:
         ours, theirs = prediction.geometry, truth.geometry
@@ -119,10 +135,10 @@ def score_pair(pair: Pair, *, declared: Collection[int] = (), largest_component:
     )
 
 
-def _read_labels(path: Path) -> tuple[Image, set[int]]:
+def _read_labels(path: Path, joined: Mapping[int, int] = MappingProxyType({})) -> tuple[Image, set[int]]:
     """Read a label map and the values it holds."""
     image = read_image(path)
-    array = integer_labels(image.array, path=path)
+    array = join_values(integer_labels(image.array, path=path), joined)
     values = set(count_values(array, path=path))
     if min(values) < 0:
         raise DataError(f"label {path}: holds negative values (lowest: {min(values)})", mend="use values from 0 up")
@@ -130,10 +146,9 @@ def _read_labels(path: Path) -> tuple[Image, set[int]]:
 
 
 def _score_all(
+    score: Callable[[Pair], list[ClassScores]],
     pairs: Sequence[Pair],
-    names: Mapping[int, str],
     *,
-    largest_component: bool,
     workers: int | None,
     progress: ShowProgress | None,
 ) -> list[list[ClassScores]]:
@@ -144,9 +159,7 @@ def _score_all(
     show: AbstractContextManager[Any] = nullcontext() if progress is None else progress("evaluate", len(pairs))
     failures = []
     with ThreadPoolExecutor(workers or available_workers()) as pool, show as shown:
-        futures = [
-            pool.submit(score_pair, pair, declared=names.keys(), largest_component=largest_component) for pair in pairs
-        ]
+        futures = [pool.submit(score, pair) for pair in pairs]
         try:
             for future in as_completed(futures):
                 if shown is not None:

@@ -19,7 +19,7 @@ import yaml
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split
-from fewscan.errors import UsageError
+from fewscan.errors import DataError, UsageError
 from fewscan.files import write_json
 from fewscan.locking import LOCK_NAME, folder_lock
 from fewscan.progress import say
@@ -146,8 +146,8 @@ def train(
     where = resolve_device(device)
     fabric = make_fabric(where, resolve_precision(resolved.precision, where), devices=devices, nodes=nodes)
     with _locked(out, fabric):
-        with fabric.rank_zero_first():
-            if fabric.is_global_zero:
+        with _first_process(fabric, out) as is_first:
+            if is_first:
                 source = TrainingData(data, workers=workers, quiet=quiet)
                 _prepare(run, source, resolved, asked, store)
         prepared = PreparedStore(_place(run, data))
@@ -221,6 +221,20 @@ def _prepare(
 def _place(run: Run, data: Path) -> Path:
     """Return where the prepared scans of the run are."""
     return data if is_store(data) else Path(run.summary.get("store", run.folder / "store"))
+
+
+@contextmanager
+def _first_process(fabric: Any, folder: Path) -> Iterator[bool]:
+    """Yield whether this is the first process; the others wait until its block has ended."""
+    if fabric.is_global_zero:
+        with fabric.rank_zero_first():
+            yield True
+        return
+    try:
+        with fabric.rank_zero_first():
+            yield False
+    except RuntimeError:  # of torch, when the connection breaks
+        raise DataError(f"{folder}: the first process stopped while it prepared; its own message says why") from None
 
 
 @contextmanager
