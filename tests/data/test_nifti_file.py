@@ -18,10 +18,10 @@ def scan(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_whole_files_pass(scan: Path) -> None:
-    verify_nifti_payload(scan)
+    assert verify_nifti_payload(scan) is True
     packed = scan.with_name("scan.nii.gz")
     packed.write_bytes(gzip.compress(scan.read_bytes()))
-    verify_nifti_payload(packed)
+    assert verify_nifti_payload(packed) is True
 
 
 def test_one_byte_short(scan: Path) -> None:

@@ -123,3 +123,12 @@ def check_images(images: Tensor, *, name: str, channels: int, divisors: Sequence
 
 def _by(size: Sequence[int]) -> str:
     return "x".join(str(side) for side in size)
+
+
+def encode_levels(images: Tensor, *, levels: nn.ModuleList, downs: nn.ModuleList, dropout: nn.Module) -> list[Tensor]:
+    """Return the feature maps of all levels, finest first; dropout is on the deepest, the bottleneck."""
+    features = [levels[0](images)]
+    for down, level in zip(downs, levels[1:], strict=True):
+        features.append(level(down(features[-1])))
+    features[-1] = dropout(features[-1])
+    return features

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fewscan.errors import UsageError
 from fewscan.networks.blocks import ConvBlock, MaxPool, Norm, Upsample
-from fewscan.networks.encoder_decoder import EncoderDecoder
+from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels
 from fewscan.networks.initialise import kaiming_initialise
 from fewscan.settings import Settings
 
@@ -109,11 +109,7 @@ class UNetEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps of all levels, finest first."""
-        features = [self.levels[0](images)]
-        for pool, level in zip(self.pools, self.levels[1:], strict=True):
-            features.append(level(pool(features[-1])))
-        features[-1] = self.dropout(features[-1])
-        return features
+        return encode_levels(images, levels=self.levels, downs=self.pools, dropout=self.dropout)
 
 
 class UNetDecoder(nn.Module):

@@ -25,7 +25,7 @@ from fewscan.networks.blocks import (
     activation,
     normalisation,
 )
-from fewscan.networks.encoder_decoder import EncoderDecoder
+from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels
 from fewscan.networks.initialise import kaiming_initialise
 from fewscan.networks.unet import check_filters
 from fewscan.settings import Settings
@@ -129,11 +129,7 @@ class VNetEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps of all levels, finest first."""
-        features = [self.levels[0](images)]
-        for down, level in zip(self.downs, self.levels[1:], strict=True):
-            features.append(level(down(features[-1])))
-        features[-1] = self.dropout(features[-1])
-        return features
+        return encode_levels(images, levels=self.levels, downs=self.downs, dropout=self.dropout)
 
 
 class VNetDecoder(nn.Module):

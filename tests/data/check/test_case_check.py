@@ -99,7 +99,7 @@ def test_fault_27_a_size_that_no_file_holds_is_an_error(save, voxels, examine, c
     assert "truncated" in found.problems[0].message
 
 
-def unreadable(found, codes, words):
+def assert_unreadable(found, codes, words):
     """Assert that the image, and only the image, is reported, and that the message holds ``words``."""
     assert codes(found) == ["error unreadable-image"]
     problem = found.problems[0]
@@ -112,26 +112,26 @@ def unreadable(found, codes, words):
 def test_fault_28_truncated_gzip(save, voxels, label, examine, codes):
     path = save("scan.nii.gz", voxels)
     path.write_bytes(path.read_bytes()[:-50])
-    unreadable(examine(path, save("label.nii.gz", label)), codes, "truncated")
+    assert_unreadable(examine(path, save("label.nii.gz", label)), codes, "truncated")
 
 
 def test_fault_28_truncated_without_gzip(save, voxels, label, examine, codes):
     path = save("scan.nii", voxels)
     path.write_bytes(path.read_bytes()[:-50])
-    unreadable(examine(path, save("label.nii.gz", label)), codes, "truncated")
+    assert_unreadable(examine(path, save("label.nii.gz", label)), codes, "truncated")
 
 
 def test_fault_29_zero_bytes(tmp_path, save, label, examine, codes):
     path = tmp_path / "scan.nii.gz"
     path.touch()
-    unreadable(examine(path, save("label.nii.gz", label)), codes, "empty")
+    assert_unreadable(examine(path, save("label.nii.gz", label)), codes, "empty")
 
 
 @pytest.mark.parametrize(("written", "named"), [("scan.nii", "scan.nii.gz"), ("scan.nii.gz", "scan.nii")])
 def test_fault_30_wrong_extension(save, voxels, label, examine, codes, written, named):
     path = save(written, voxels)
     path = path.rename(path.with_name(named))
-    unreadable(examine(path, save("label.nii.gz", label)), codes, "unlike its name says")
+    assert_unreadable(examine(path, save("label.nii.gz", label)), codes, "unlike its name says")
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">i2", "<u2", "<i8", "<f8"])
@@ -151,12 +151,12 @@ def test_fault_32_odd_names_are_clean(save, voxels, label, examine):
 
 def test_fault_34_dangling_link(tmp_path, save, label, examine, codes):
     (tmp_path / "scan.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
-    unreadable(examine(tmp_path / "scan.nii.gz", save("label.nii.gz", label)), codes, "gone.nii.gz")
+    assert_unreadable(examine(tmp_path / "scan.nii.gz", save("label.nii.gz", label)), codes, "gone.nii.gz")
 
 
 def test_fault_34_folder_with_the_name_of_an_image(tmp_path, save, label, examine, codes):
     (tmp_path / "scan.nii.gz").mkdir()
-    unreadable(examine(tmp_path / "scan.nii.gz", save("label.nii.gz", label)), codes, "is a folder")
+    assert_unreadable(examine(tmp_path / "scan.nii.gz", save("label.nii.gz", label)), codes, "is a folder")
 
 
 def test_fault_34_no_permission(save, voxels, label, examine, codes, monkeypatch):
@@ -169,7 +169,7 @@ def test_fault_34_no_permission(save, voxels, label, examine, codes, monkeypatch
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", refuse)
-    unreadable(examine(path, save("label.nii.gz", label)), codes, "Permission denied")
+    assert_unreadable(examine(path, save("label.nii.gz", label)), codes, "Permission denied")
 
 
 def test_missing_label_file(tmp_path, save, voxels, examine, codes):
