@@ -5,7 +5,16 @@ import torch
 
 from fewscan.errors import UsageError
 from fewscan.networks.blocks import CHANNELS_LAST
-from fewscan.networks.registry import NetworkSpec, build_network, fit_levels, network_names
+from fewscan.networks.mrregnet import MrRegNet
+from fewscan.networks.registry import (
+    NetworkSpec,
+    build_network,
+    fit_levels,
+    fit_registration_levels,
+    is_registration_network,
+    network_names,
+    registration_network_names,
+)
 
 SMALL = {"unet": {"filters": [4, 8, 8]}, "residual_unet": {"filters": [4, 8, 8]}}
 SMALL["vnet"] = {"filters": [4, 8, 8], "convolutions": [1, 2, 2]}
@@ -192,3 +201,63 @@ def test_a_thin_axis_is_spared_at_the_first_levels_and_does_not_make_the_network
 def test_depth_stays_where_it_was_chosen():
     for spec in (NetworkSpec(options={"filters": [4, 8]}), NetworkSpec(name="vnet"), NetworkSpec(name="monai:UNet")):
         assert fit_levels(spec, (40, 40)) == spec
+
+
+def test_registration_networks_are_a_table_of_their_own():
+    assert registration_network_names() == ("mrregnet",)
+    assert not set(registration_network_names()) & set(network_names())
+    assert [is_registration_network(name) for name in ("mrregnet", "unet", "monai:UNet", "??")] == [True] + [False] * 3
+    spec = NetworkSpec(name="mrregnet", options={"filters": [4, 4]})
+    assert isinstance(build_network(spec, dimensions=3, channels=2), MrRegNet)
+
+
+def test_a_network_of_the_wrong_kind_is_refused():
+    with pytest.raises(UsageError, match=r"'mrregnet' registers images and cannot segment them\s+Use unet, "):
+        build_network(NetworkSpec(name="mrregnet"), dimensions=2, channels=1, classes=2)
+    for name in ("unet", "monai:UNet"):
+        with pytest.raises(UsageError, match=rf"'{name}' does not register images\s+Use mrregnet"):
+            build_network(NetworkSpec(name=name), dimensions=2, channels=1)
+    with pytest.raises(UsageError, match=r"unknown network 'mrregnett': did you mean 'mrregnet'\?"):
+        build_network(NetworkSpec(name="mrregnett"), dimensions=2, channels=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"filter": [4, 4]}, "did you mean 'filters'"),
+        ({"filters": [4, 0]}, "filters must be positive"),
+        ({"filters": []}, "filters"),
+        ({"strides": [[2, 2]]}, "strides needs filters"),
+        ({"filters": [4, 4], "strides": [[2, 3]]}, "strides needs filters"),
+        ({"filters": [4, 4], "strides": [[2, 2, 1]]}, "a 2-D network needs 2 entries"),
+        ({"output_stride": 3}, "output_stride"),
+        ({"integration_steps": -1}, "integration_steps"),
+        ({"head_std": 0}, "head_std"),
+    ],
+)
+def test_bad_options_of_mrregnet_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        build_network(NetworkSpec(name="mrregnet", options=options), dimensions=2, channels=1)
+
+
+@pytest.mark.parametrize(
+    ("size", "levels", "strides"),
+    [
+        ((256, 256), 5, None),  # never more than published
+        ((64, 64, 64), 4, None),
+        ((37, 50, 33), 4, None),  # 33 -> 17 -> 9 -> 5
+        ((49, 60), 5, None),  # 49 -> 25 -> 13 -> 7 -> 4
+        ((20, 20), 3, None),  # 20 -> 10 -> 5
+        ((12, 12), 2, None),  # 12 -> 6: three would be too few
+        ((5, 5), 2, None),  # never fewer than two
+        ((96, 96, 10), 4, [[2, 2, 1], [2, 2, 1], [2, 2, 2]]),  # ten slices halve once
+    ],
+)
+def test_registration_levels_follow_the_image(size, levels, strides):
+    spec = fit_registration_levels(NetworkSpec(name="mrregnet", options={"output_stride": 1}), size)
+    expected = {"output_stride": 1, "filters": [32] * levels} | ({"strides": strides} if strides else {})
+    assert spec.options == expected
+    assert build_network(spec, dimensions=len(size), channels=1).levels == levels
+    assert fit_registration_levels(spec, (8,) * len(size)) == spec
+    assert fit_levels(spec, size) == spec
+    assert fit_registration_levels(NetworkSpec(), size) == NetworkSpec()

@@ -1,7 +1,8 @@
 """Networks by name, with options that are checked.
 
-A network is a module whose ``forward`` turns images ``(batch, channels, *spatial)`` into logits
-``(batch, classes, *spatial)`` and whose ``divisor`` says what every spatial size must be a multiple of.
+A segmentation network is a module whose ``forward`` turns images ``(batch, channels, *spatial)`` into logits
+``(batch, classes, *spatial)`` and whose ``divisor`` says what every spatial size must be a multiple of. The ``forward``
+of a registration network turns a moving and a fixed image of any one size into displacement fields, see `MrRegNet`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,17 +12,23 @@ from pydantic import Field
 from torch import nn
 
 from fewscan.errors import UsageError
+from fewscan.networks.mrregnet import PUBLISHED_LEVELS, PUBLISHED_WIDTH, MrRegNet, MrRegNetOptions
 from fewscan.networks.residual_unet import ResidualUNet, ResidualUNetOptions
 from fewscan.networks.unet import UNet, UNetOptions
 from fewscan.networks.vnet import VNet, VNetOptions
 from fewscan.settings import Settings, nearest_key
 
 MONAI_PREFIX = "monai:"
+MULTI_ATLAS = "multi_atlas"
 
 _NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "unet": (UNet, UNetOptions),
     "residual_unet": (ResidualUNet, ResidualUNetOptions),
     "vnet": (VNet, VNetOptions),
+}
+
+_REGISTRATION_NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
+    "mrregnet": (MrRegNet, MrRegNetOptions),
 }
 
 _FITTED = ("unet", "residual_unet")
@@ -34,10 +41,11 @@ class NetworkSpec(Settings):
     Attributes
     ----------
     name : str
-        One of `network_names`, or ``monai:NAME`` for a class of ``monai.networks.nets``.
+        One of `network_names`, or ``monai:NAME`` for a class of ``monai.networks.nets``; or one of
+        `registration_network_names`; or ``multi_atlas``, which the method of that name leaves in its model file.
     options : mapping
-        What differs from the network's defaults, see `UNetOptions`, `ResidualUNetOptions` and `VNetOptions`; for MONAI
-        the arguments of the class.
+        What differs from the network's defaults, see `UNetOptions`, `ResidualUNetOptions`, `VNetOptions` and
+        `MrRegNetOptions`; for MONAI the arguments of the class.
     """
 
     name: str = "unet"
@@ -45,8 +53,18 @@ class NetworkSpec(Settings):
 
 
 def network_names() -> tuple[str, ...]:
-    """Return the names of the networks of this package."""
+    """Return the names of the segmentation networks of this package."""
     return tuple(_NETWORKS)
+
+
+def registration_network_names() -> tuple[str, ...]:
+    """Return the names of the registration networks."""
+    return tuple(_REGISTRATION_NETWORKS)
+
+
+def is_registration_network(name: str) -> bool:
+    """Tell whether the network of that name registers images; any other one segments them, also an unknown one."""
+    return name in _REGISTRATION_NETWORKS
 
 
 def fit_levels(spec: NetworkSpec, patch_size: Sequence[int]) -> NetworkSpec:
@@ -59,8 +77,25 @@ def fit_levels(spec: NetworkSpec, patch_size: Sequence[int]) -> NetworkSpec:
     """
     if spec.name not in _FITTED or spec.options.keys() & {"filters", "strides"}:
         return spec
-    every = UNetOptions().filters
-    halvings = [min(max(_halvings(side), 1), len(every) - 1) for side in patch_size]
+    return _with_levels(spec, UNetOptions().filters, [_halvings(side) for side in patch_size])
+
+
+def fit_registration_levels(spec: NetworkSpec, size: Sequence[int]) -> NetworkSpec:
+    """Return the spec of a registration network with as many levels as images of ``size`` allow.
+
+    At least four voxels remain along each axis at the coarsest level, and there are at least two levels and at most the
+    published five (2-D) or four (3-D). Sides need not be even; a thin axis is spared as in `fit_levels`. A spec whose
+    options choose the filters stays as it is.
+    """
+    if not is_registration_network(spec.name) or spec.options.keys() & {"filters", "strides"}:
+        return spec
+    every = (PUBLISHED_WIDTH,) * PUBLISHED_LEVELS[len(size)]
+    return _with_levels(spec, every, [_rounded_halvings(side) for side in size])
+
+
+def _with_levels(spec: NetworkSpec, every: Sequence[int], possible_halvings: Sequence[int]) -> NetworkSpec:
+    """Return ``spec`` with the first of the filters ``every``, and strides where the axes differ."""
+    halvings = [min(max(count, 1), len(every) - 1) for count in possible_halvings]
     depth = min((count for count in halvings if count >= _ENOUGH_HALVINGS), default=max(halvings))
     options = {**spec.options, "filters": list(every[: depth + 1])}
     if min(halvings) < depth:
@@ -76,7 +111,15 @@ def _halvings(side: int) -> int:
     return count
 
 
-def build_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes: int) -> nn.Module:
+def _rounded_halvings(side: int) -> int:
+    count = 0
+    while side >= 7:
+        side = (side + 1) // 2
+        count += 1
+    return count
+
+
+def build_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes: int | None = None) -> nn.Module:
     """Build a network with freshly drawn weights.
 
     Parameters
@@ -85,25 +128,51 @@ def build_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes:
         Name and options.
     dimensions : 2 or 3
         Spatial axes.
-    channels, classes : int
-        Of the images and of the logits.
+    channels : int
+        Of the images; for a registration network, of each of the two.
+    classes : int, optional
+        Of the logits; none for a registration network.
 
     Raises
     ------
     UsageError
-        For an unknown name or option (naming the nearest valid one), or an option with a bad value.
+        For an unknown name or option (naming the nearest valid one), an option with a bad value, or a network of the
+        wrong kind: one that registers where classes are wanted, or one that segments where none are.
     """
     if dimensions not in (2, 3):
         raise UsageError(f"network {spec.name!r}: networks are 2-D or 3-D, got {dimensions}")
-    if spec.name.startswith(MONAI_PREFIX):
+    if is_registration_network(spec.name):
+        return _build_registration_network(spec, dimensions=dimensions, channels=channels, classes=classes)
+    monai = spec.name.startswith(MONAI_PREFIX)
+    if spec.name not in (*_NETWORKS, MULTI_ATLAS) and not monai:
+        hint = nearest_key(spec.name, [*(_REGISTRATION_NETWORKS if classes is None else _NETWORKS)])
+        raise UsageError(f"unknown network {spec.name!r}: {hint}", mend="MONAI's networks are called monai:NAME.")
+    if classes is None:
+        raise UsageError(
+            f"network {spec.name!r} does not register images", mend=f"Use {' or '.join(_REGISTRATION_NETWORKS)}."
+        )
+    if spec.name == MULTI_ATLAS:
+        # it is built from a registration network, so its module imports this one
+        from fewscan.registration.multi_atlas import build_multi_atlas
+
+        return build_multi_atlas(spec.options, dimensions=dimensions, channels=channels, classes=classes)
+    if monai:
         # importing MONAI takes seconds, and most runs do without it
         from fewscan.networks.monai_adapter import MonaiNetwork
 
         name = spec.name.removeprefix(MONAI_PREFIX)
         return MonaiNetwork(name, dimensions=dimensions, channels=channels, classes=classes, options=spec.options)
-    if spec.name not in _NETWORKS:
-        hint = nearest_key(spec.name, list(_NETWORKS))
-        raise UsageError(f"unknown network {spec.name!r}: {hint}", mend="MONAI's networks are called monai:NAME.")
     network, options = _NETWORKS[spec.name]
     parsed = options.parse(spec.options, source=f"options of network {spec.name!r}")
     return network(dimensions=dimensions, channels=channels, classes=classes, options=parsed)
+
+
+def _build_registration_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes: int | None) -> nn.Module:
+    if classes is not None:
+        raise UsageError(
+            f"network {spec.name!r} registers images and cannot segment them",
+            mend=f"Use {', '.join(_NETWORKS)} or monai:NAME.",
+        )
+    network, options = _REGISTRATION_NETWORKS[spec.name]
+    parsed = options.parse(spec.options, source=f"options of network {spec.name!r}")
+    return network(dimensions=dimensions, channels=channels, options=parsed)

@@ -1,0 +1,1 @@
+"""Registration: displacement fields and what is measured on them."""
