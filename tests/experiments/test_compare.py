@@ -286,3 +286,6 @@ def test_a_real_study_end_to_end(balls, make_study, tmp_path, monkeypatch):
     text = (tmp_path / "out/tables.md").read_text(encoding="utf-8")
     assert "2 test cases" in text
     assert "NOT" not in text
+    assert outputs.undrawn == {}
+    for name in ("training_loss", "cases_n1", "surfaces_n1"):
+        assert (tmp_path / f"out/{name}.png").is_file()

@@ -121,3 +121,13 @@ def test_several_classes_have_a_table_of_their_own(study, cells, finish, tmp_pat
     assert [table.title for table in outputs.tables][2] == "Classes"
     row = _rows(outputs.tables[2])[0]
     assert (row["Dice % ball"], row["Dice % box"], row["HD95 mm box"]) == ("60.00", "80.00", "2.00")
+
+
+def test_the_four_metrics_of_the_second_paper_in_one_table(outputs):
+    table = outputs.tables[-1]
+    assert table.head[3:] == ("Dice %", "RAVD %", "HD95 mm", "HD95 voxels", "ASD mm", "ASD voxels")
+    # hd95 is 2 mm and 4 voxels in every case, asd half of that
+    assert table.rows[0][3:] == (
+        "62.00 ± 2.83", "10.00 ± 0.00", "2.00 ± 0.00", "4.00 ± 0.00", "1.00 ± 0.00", "2.00 ± 0.00",
+    )  # fmt: skip
+    assert len(table.rows) == 5

@@ -58,15 +58,15 @@ def test_the_gallery_has_one_row_per_case(tmp_path):
 
 
 def test_spacing_shapes_the_picture():
-    [flat] = overlay._rows(example((20, 20), spacing_mm=(1.0, 1.0)))
-    [tall] = overlay._rows(example((20, 20), spacing_mm=(1.0, 3.0)))
+    [flat] = overlay.planes_of(example((20, 20), spacing_mm=(1.0, 1.0)))
+    [tall] = overlay.planes_of(example((20, 20), spacing_mm=(1.0, 3.0)))
     assert flat.width == pytest.approx(1)
     assert tall.width == pytest.approx(1 / 3)
 
 
 def test_empty_surroundings_are_cut_off_and_labels_with_them():
     whole = example()
-    [row] = overlay._rows(whole)
+    [row] = overlay.planes_of(whole)
     # the image fills 3..16 of 20 and 3..20 of 24; with a margin of 2 that leaves 1..18 and 1..22
     assert row.image.shape == row.truth.shape == (22, 18)
     np.testing.assert_array_equal(row.truth, whole.truth[1:19, 1:23].T)
@@ -76,7 +76,7 @@ def test_volumes_are_cut_through_the_centre_of_the_truth():
     cut = example((20, 24, 18))
     truth = np.zeros_like(cut.truth)
     truth[4:7, 10:13, 8] = 1
-    axial, coronal, sagittal = overlay._rows(Example("", cut.image, truth, np.zeros_like(truth), cut.geometry))
+    axial, coronal, sagittal = overlay.planes_of(Example("", cut.image, truth, np.zeros_like(truth), cut.geometry))
     assert axial.truth.sum() == 9
     assert coronal.truth.sum() == sagittal.truth.sum() == 3
 
@@ -92,7 +92,7 @@ def test_a_constant_image_and_no_labels_at_all_are_drawn(tmp_path, value):
 def test_errors_tell_missed_added_and_other_class():
     truth = np.array([[0, 0, 1, 1, 2, 9]])
     prediction = np.array([[0, 1, 0, 2, 2, 0]])
-    painted = overlay._paint_errors(truth, prediction, [1, 2])
+    painted = overlay.paint_errors(truth, prediction, [1, 2])
     expected = [None, ADDED, MISSED, CONFUSED, None, None]  # 9 has no name: background
     for pixel, colour in zip(painted[0], expected, strict=True):
         assert (pixel[3] > 0) == (colour is not None)
@@ -102,7 +102,7 @@ def test_errors_tell_missed_added_and_other_class():
 
 def test_labels_are_painted_in_their_colours_with_sharper_edges():
     labels = np.array([[0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1], [5, 5, 5, 5]])
-    painted = overlay._paint_labels(labels, {1: "#FF0000", 5: "#0000FF"})
+    painted = overlay.paint_labels(labels, {1: "#FF0000", 5: "#0000FF"})
     n = overlay.SHARPEN
     assert painted.shape == (4 * n, 4 * n, 4)
     assert painted[n, 0, 3] == 0
@@ -115,7 +115,7 @@ def test_scores_are_of_the_whole_scan():
     cut = example((20, 24, 18))
     # class 1 is a 5 x 5 x 5 cube moved by one voxel: the overlap is 4 of 5 layers, so Dice = 2 * 4 / (5 + 5) = 0.8;
     # class 2 a cube of 4: 2 * 3 / (4 + 4) = 0.75; class 3 is nowhere
-    dice = overlay._dice_per_class(cut, {**NAMES, 3: "nothing"})
+    dice = overlay.dice_per_class(cut, {**NAMES, 3: "nothing"})
     assert dice[1] == pytest.approx(0.8)
     assert dice[2] == pytest.approx(0.75)
     assert np.isnan(dice[3])

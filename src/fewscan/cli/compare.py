@@ -17,7 +17,7 @@ def compare(
         bool, typer.Option("--dry-run", help="List the cells and where they stand; write nothing.")
     ] = False,
     tables_only: Annotated[
-        bool, typer.Option("--tables-only", help="Only make the tables anew from the finished cells.")
+        bool, typer.Option("--tables-only", help="Only make tables and pictures anew from the finished cells.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     prepare_only: Annotated[
@@ -69,9 +69,15 @@ def compare(
         quiet=as_json,
     )
     emit(
-        {"out": str(out), "cells": outputs.planned, "finished": len(outputs.results), "failed": outputs.failed},
+        {
+            "out": str(out),
+            "cells": outputs.planned,
+            "finished": len(outputs.results),
+            "failed": outputs.failed,
+            "undrawn": outputs.undrawn,
+        },
         as_json=as_json,
-        text=f"\n{outputs.markdown()}\ntables, CSV files and the picture dice.png are in {out}",
+        text=f"\n{outputs.markdown()}\ntables, CSV files and pictures are in {out}",
     )
     if outputs.failed:
         raise failed_cells(outputs)

@@ -7,6 +7,7 @@
     STUDY/scores.csv                       one line per cell, case and class
     STUDY/summary.csv  comparison.csv      every mean and spread; every paired test
     STUDY/dice.png                         Dice against labelled scans
+    STUDY/training_loss.png  cases_*.png  surfaces_*.png    see `fewscan.experiments.pictures`
 
 Tables can be made at any time from the cells that are finished; they say which are not.
 """
@@ -24,6 +25,7 @@ from fewscan.experiments.cells import Cell, find_cell, list_cells
 from fewscan.experiments.collect import collect, read_result
 from fewscan.experiments.executor import Executor, LocalExecutor, Queue
 from fewscan.experiments.outputs import Outputs
+from fewscan.experiments.pictures import Drawn, draw_pictures
 from fewscan.experiments.preparation import input_digest, prepare_study
 from fewscan.experiments.state import (
     CELL_FILE,
@@ -118,6 +120,15 @@ class StudyFolder:
         """Return the tables of what is finished."""
         return Outputs(self.study, self.cells, collect(self.folder, self.cells), failed=self.failures)
 
+    def draw(self, outputs: Outputs, *, quiet: bool = False) -> Drawn:
+        """Draw the pictures of what is finished; one that cannot be drawn is told and left out."""
+        drawn = draw_pictures(outputs, self.dataset, self.folder)
+        outputs.undrawn = drawn.failed
+        for name, reason in drawn.failed.items():
+            if not quiet:
+                say(f"note: {name} could not be drawn: {reason}")
+        return drawn
+
 
 def open_study(study: Study | Path | str, out: Path | str) -> StudyFolder:
     """Read a study and work out its cells; nothing is written.
@@ -152,7 +163,7 @@ def compare(
     executor: Executor | None = None,
     quiet: bool = False,
 ) -> Outputs:
-    """Run a study, or what of it is missing, and write its tables.
+    """Run a study, or what of it is missing, and write its tables and pictures.
 
     Parameters
     ----------
@@ -191,6 +202,7 @@ def compare(
     if tables_only:
         outputs = opened.outputs()
         outputs.write(opened.folder)
+        opened.draw(outputs, quiet=quiet)
         return outputs
     with folder_lock(opened.folder, purpose="comparison"):
         opened.prepare(workers=preparers, quiet=quiet)
@@ -201,6 +213,7 @@ def compare(
         finally:
             outputs = opened.outputs()
             outputs.write(opened.folder)
+        opened.draw(outputs, quiet=quiet)
     return outputs
 
 

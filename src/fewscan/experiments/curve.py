@@ -77,10 +77,8 @@ def save_curve(
         figure = Figure(figsize=(7.2, 4.4), layout="constrained", facecolor="white")
         axis = figure.subplots()
         drawn = [curve for curve in curves if curve.points]
-        colours = iter(np.resize(COLOURS, len(drawn)).tolist())
         names = []
-        for k, curve in enumerate(drawn):
-            colour = BASELINE_COLOUR if curve.is_baseline else next(colours)
+        for k, (curve, colour) in enumerate(zip(drawn, line_colours([c.is_baseline for c in drawn]), strict=True)):
             height = _draw_curve(axis, curve, colour, MARKERS[k % len(MARKERS)])
             names.append(_Name(curve.title, height, colour))
         _dress(axis, sorted({count for curve in drawn for count, _ in curve.points}), title)
@@ -93,6 +91,12 @@ def save_curve(
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=160)
     write_atomically(path, buffer.getvalue())
+
+
+def line_colours(is_baseline: Sequence[bool]) -> list[str]:
+    """Return the colour of each line of a study, the same in all its pictures: grey for the baseline."""
+    colours = iter(np.resize(COLOURS, len(is_baseline)).tolist())
+    return [BASELINE_COLOUR if baseline else next(colours) for baseline in is_baseline]
 
 
 def spread_apart(positions: Sequence[float], *, gap: float) -> list[float]:

@@ -35,12 +35,18 @@ class Outputs:
         Of those that are finished.
     failed : mapping of str to str
         Why cells failed, by name.
+
+    Attributes
+    ----------
+    undrawn : dict of str to str
+        Why pictures of `fewscan.experiments.pictures` could not be drawn, by file name.
     """
 
     def __init__(
         self, study: Study, cells: Sequence[Cell], results: Sequence[Result], *, failed: dict[str, str] | None = None
     ) -> None:
         self.study, self.results, self.failed = study, results, failed or {}
+        self.undrawn: dict[str, str] = {}
         self.planned = len(cells)
         self.lines = make_lines(cells, results)
         self.label = main_label(self.lines)

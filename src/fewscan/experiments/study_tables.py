@@ -1,6 +1,8 @@
 """The tables of a study: overlap and cost, paired comparison, classes, surface distances in mm and in voxels.
 
-Every table gives numbers of the predictions as they are and, in a column of its own beside (``LC``), of the largest
+The last table has the four metrics of the second founding paper together, of the predictions as they are.
+
+The others give numbers of the predictions as they are and, in a column of its own beside (``LC``), of the largest
 component of each class. Overlap is in percent, mean ± standard deviation over seeds.
 """
 
@@ -19,6 +21,7 @@ from fewscan.metrics.summary import ALL_CLASSES
 
 OVERLAP = {"dice": "Dice %", "jaccard": "Jaccard %", "ravd": "RAVD %"}
 DISTANCES = {"hd95": "HD95", "asd": "ASD", "hd": "HD", "assd": "ASSD"}
+FOUR = ("dice", "ravd", "hd95", "asd")
 UNITS = {"mm": "mm", "vox": "voxels"}
 COMPARED = {"dice": "Dice %", "hd95_mm": "HD95 mm", "asd_mm": "ASD mm"}
 MISSING = "–"
@@ -46,7 +49,7 @@ class StudyTables:
         """Return every table, the most important first."""
         classes = [self.classes()] if self.label == ALL_CLASSES else []
         distances = [self.distances(unit) for unit in UNITS]
-        return [self.overlap(shares), self.comparison(comparisons), *classes, *distances]
+        return [self.overlap(shares), self.comparison(comparisons), *classes, *distances, self.four_metrics()]
 
     def overlap(self, shares: Sequence[GapShare]) -> Table:
         """Return overlap, share of the gap, annotation cost, time and memory."""
@@ -74,6 +77,22 @@ class StudyTables:
         title = f"Surface distances in {UNITS[unit]} ({self.label})"
         head = (*self._start_head(), *_twice(metrics))
         return Table(title, head, rows, tuple(infinity_notes(self.lines, self.label, unit, self.title)), text_columns=2)
+
+    def four_metrics(self) -> Table:
+        """Return Dice, RAVD, HD95 and ASD of the predictions as they are, the columns of paper 2's table 1."""
+        titles = OVERLAP | {f"{m}_{unit}": f"{DISTANCES[m]} {name}" for m in DISTANCES for unit, name in UNITS.items()}
+        shown = [key for metric in FOUR for key in ((metric,) if metric in OVERLAP else _in_units(metric))]
+        rows = []
+        for line in self.lines:
+            averages = [line.averages.get(Key(AS_PREDICTED, self.label, metric)) for metric in shown]
+            numbers = [_spread(average, _factor(metric)) for average, metric in zip(averages, shown, strict=True)]
+            rows.append((*self._start(line), *numbers))
+        notes = (
+            "RAVD: |predicted volume - true volume| / true volume. Where a paper states no unit of distances, compare "
+            "with both.",
+        )
+        head = (*self._start_head(), *(titles[metric] for metric in shown))
+        return Table(f"Dice, RAVD, HD95 and ASD ({self.label})", head, tuple(rows), notes, text_columns=2)
 
     def classes(self) -> Table:
         """Return Dice and HD95 of each class, of the predictions as they are."""
@@ -139,6 +158,10 @@ class StudyTables:
 def _twice(metrics: Sequence[tuple[str, str, float]]) -> list[str]:
     marks = {AS_PREDICTED: "", LARGEST: " LC"}
     return [f"{title}{marks[scored]}" for _, title, _ in metrics for scored in EVALUATIONS]
+
+
+def _in_units(metric: str) -> tuple[str, ...]:
+    return tuple(f"{metric}_{unit}" for unit in UNITS)
 
 
 def _factor(metric: str) -> float:

@@ -77,19 +77,19 @@ def save_overlay(path: Path, example: Example, *, class_names: Mapping[int, str]
     title : str
         Above the picture.
     """
-    rows = [(example.caption if k == 0 else "", row) for k, row in enumerate(_rows(example))]
-    _save(path, rows, [_dice_per_class(example, class_names)] + [{}] * (len(rows) - 1), class_names, title)
+    rows = [(example.caption if k == 0 else "", row) for k, row in enumerate(planes_of(example))]
+    _save(path, rows, [dice_per_class(example, class_names)] + [{}] * (len(rows) - 1), class_names, title)
 
 
 def save_gallery(path: Path, examples: Sequence[Example], *, class_names: Mapping[int, str], title: str = "") -> None:
     """Write several scans below one another as PNG, one plane of each (the axial one in 3-D); see `save_overlay`."""
-    rows = [(example.caption, _rows(example)[0]) for example in examples]
-    _save(path, rows, [_dice_per_class(example, class_names) for example in examples], class_names, title)
+    rows = [(example.caption, planes_of(example)[0]) for example in examples]
+    _save(path, rows, [dice_per_class(example, class_names) for example in examples], class_names, title)
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One plane, row 0 at the top."""
+class Plane:
+    """One plane of a scan and its labels, row 0 at the top."""
 
     image: Array
     truth: Array
@@ -104,34 +104,39 @@ class _Row:
         return float(columns / (rows * self.aspect))
 
 
-def _rows(example: Example) -> list[_Row]:
+def planes_of(example: Example, *, crop: bool = True) -> list[Plane]:
+    """Return the planes to show: a 2-D scan itself; the axial, coronal and sagittal one through the true labels.
+
+    With ``crop`` the empty margins of the scan are cut off, and labels with them.
+    """
     image, spacing_mm = upright(np.asarray(example.image, np.float32), example.geometry)
     truth, _ = upright(example.truth, example.geometry)
     prediction, _ = upright(example.prediction, example.geometry)
     seen = image[image != image.min()]
     low, high = np.percentile(seen, (0.5, 99.5)) if seen.size else (0.0, 1.0)
     window = (min(0.0, float(low)), max(float(high), float(low) + 1e-6))
-    box = ndimage.find_objects((image != image.min()).astype(np.uint8)) or [tuple(slice(None) for _ in image.shape)]
-    margin = 2
-    box = tuple(slice(max(part.start - margin, 0), part.stop + margin) if seen.size else part for part in box[0])
-    image, truth, prediction = image[box], truth[box], prediction[box]
+    if seen.size and crop:
+        margin = 2
+        [box] = ndimage.find_objects((image != image.min()).astype(np.uint8))
+        box = tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+        image, truth, prediction = image[box], truth[box], prediction[box]
     marked = np.argwhere(truth if truth.any() else np.ones_like(truth))
     centre = tuple(int(v) for v in np.round(marked.mean(axis=0)))
     cuts = [planes(array, spacing_mm, centre) for array in (image, truth, prediction)]
     return [
-        _Row(shown, true, predicted, aspect, window)
+        Plane(shown, true, predicted, aspect, window)
         for (shown, aspect), (true, _), (predicted, _) in zip(*cuts, strict=True)
     ]
 
 
-def _dice_per_class(example: Example, class_names: Mapping[int, str]) -> dict[int, float]:
+def dice_per_class(example: Example, class_names: Mapping[int, str]) -> dict[int, float]:
     """Return the Dice of the whole scan, not of the plane shown."""
     return {value: count_overlap(example.prediction == value, example.truth == value).dice for value in class_names}
 
 
 def _save(
     path: Path,
-    rows: Sequence[tuple[str, _Row]],
+    rows: Sequence[tuple[str, Plane]],
     dice: Sequence[Mapping[int, float]],
     class_names: Mapping[int, str],
     title: str,
@@ -150,18 +155,18 @@ def _save(
     for line, (caption, row), scores in zip(axes, rows, dice, strict=True):
         _draw_row(line, row, colours)
         line[0].text(-0.05, 0.5, caption, transform=line[0].transAxes, ha="right", va="center", color=INK, fontsize=9)
-        _write_scores(line[2], scores, colours)
+        write_scores(line[2], scores, colours)
     for axis, name in zip(axes[0], COLUMNS, strict=True):
         axis.set_title(name, color=INK, fontsize=10)
     if title:
         figure.suptitle(title, color=INK, fontsize=12, y=1 - 0.12 / height, va="top")
-    _draw_legend(figure, legend, per_line)
+    draw_legend(figure, legend, per_line)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, facecolor=PAPER)
     write_atomically(path, buffer.getvalue())
 
 
-def _draw_row(axes: Sequence[Axes], row: _Row, colours: Mapping[int, str]) -> None:
+def _draw_row(axes: Sequence[Axes], row: Plane, colours: Mapping[int, str]) -> None:
     height, width = row.image.shape
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     low, high = row.window
@@ -170,13 +175,13 @@ def _draw_row(axes: Sequence[Axes], row: _Row, colours: Mapping[int, str]) -> No
         top = low + (high - low) / shade
         axis.imshow(row.image, cmap="gray", vmin=low, vmax=top, interpolation="bicubic", extent=extent)
     for axis, labels in ((axes[1], row.truth), (axes[2], row.prediction)):
-        axis.imshow(_paint_labels(labels, colours), interpolation="nearest", extent=extent)
-    axes[3].imshow(_paint_errors(row.truth, row.prediction, list(colours)), interpolation="nearest", extent=extent)
+        axis.imshow(paint_labels(labels, colours), interpolation="nearest", extent=extent)
+    axes[3].imshow(paint_errors(row.truth, row.prediction, list(colours)), interpolation="nearest", extent=extent)
     for axis in axes:
         axis.set_aspect(row.aspect)
 
 
-def _paint_labels(labels: Array, colours: Mapping[int, str]) -> Array:
+def paint_labels(labels: Array, colours: Mapping[int, str]) -> Array:
     """Return (rows * SHARPEN, columns * SHARPEN, 4): translucent classes with an opaque outline."""
     shares = [np.isin(labels, list(colours), invert=True), *(labels == value for value in colours)]
     index = np.stack([_enlarged(share) for share in shares]).argmax(axis=0)
@@ -194,7 +199,8 @@ def _enlarged(mask: Array) -> Array:
     return np.asarray(ndimage.map_coordinates(mask.astype(np.float32), points, order=1, mode="nearest"))
 
 
-def _paint_errors(truth: Array, prediction: Array, values: Sequence[int]) -> Array:
+def paint_errors(truth: Array, prediction: Array, values: Sequence[int]) -> Array:
+    """Return (rows, columns, 4): opaque where the labels differ, in the colours of `ERRORS`."""
     truth, prediction = (np.where(np.isin(labels, values), labels, 0) for labels in (truth, prediction))
     wrong = truth != prediction
     result = np.zeros((*truth.shape, 4))
@@ -207,7 +213,7 @@ def _paint_errors(truth: Array, prediction: Array, values: Sequence[int]) -> Arr
     return result
 
 
-def _write_scores(axis: Axes, dice: Mapping[int, float], colours: Mapping[int, str]) -> None:
+def write_scores(axis: Axes, dice: Mapping[int, float], colours: Mapping[int, str]) -> None:
     """Write the Dice of each class in its colour along the lower edge of the prediction."""
     for k, (value, score) in enumerate(dice.items()):
         text = "-" if isnan(score) else f"{score:.2f}"
@@ -215,7 +221,8 @@ def _write_scores(axis: Axes, dice: Mapping[int, float], colours: Mapping[int, s
         axis.text(place, 0, text, transform=axis.transAxes, color=colours[value], fontsize=8, ha="center", va="top")
 
 
-def _draw_legend(figure: Figure, entries: Mapping[str, str], per_line: int) -> None:
+def draw_legend(figure: Figure, entries: Mapping[str, str], per_line: int) -> None:
+    """Draw names and their colours along the lower edge of a dark picture."""
     patches = [Patch(color=colour, label=name) for name, colour in entries.items()]
     figure.legend(
         handles=patches,
