@@ -30,6 +30,21 @@ def test_centred_crop_and_padding():
     assert plane.tolist() == [[0, 2, 2, 0, 0], [0, 3, 3, 0, 0], [0, 4, 4, 0, 0]]
 
 
+def test_crop_about_the_label():
+    array = np.indices((6, 7, 8)).transpose(1, 2, 3, 0) @ (100, 10, 1)  # voxel (x, y, z) holds 100 x + 10 y + z
+    mask = np.zeros((6, 7, 8), bool)
+    mask[5, 1:4, 2:6] = True  # slices z = 2 to 5, the middle one is 2 + floor(0.5 * 4) = 4
+    # x: box 5 to 5, centre edge (5 + 5 + 1) // 2 = 5, two before: 3, 4, 5, one past the edge; y: centre 2, so 1, 2
+    plane = cut(array, axis=2, at=0.5, size=(4, 2), about=mask)
+    assert plane.tolist() == [[314, 324], [414, 424], [514, 524], [0, 0]]
+
+
+def test_slices_about_a_label_need_one(nnunet_dataset, tmp_path):
+    volumes = load_dataset(nnunet_dataset(labelled=1, unlabelled=1, test=0))
+    with pytest.raises(DataError, match="has no labelled voxel"):
+        write_slices(volumes, tmp_path / "flat", axis=2, at=0.5, size=(4, 4), about="label")
+
+
 def test_writes_a_dataset_with_the_same_parts(nnunet_dataset, tmp_path):
     volumes = load_dataset(nnunet_dataset(labelled=2, unlabelled=1, test=1, channels=2, spacing_mm=(1.0, 2.0, 3.0)))
     flat = write_slices(volumes, tmp_path / "Dataset002_Slices", axis=1, at=0.55, size=(10, 10))
