@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from fewscan.losses.consistency import squared_difference
+from fewscan.losses.consistency import disagreement, relative_entropy, squared_difference
 
 
 def voxels(*rows):
@@ -58,3 +60,31 @@ def test_shapes_are_checked():
         squared_difference(p, torch.zeros(1, 3, 4))
     with pytest.raises(ValueError, match=r"mask of shape \(1, 4\), got \(1, 5\)"):
         squared_difference(p, p, mask=torch.zeros(1, 5))
+    with pytest.raises(ValueError, match=r"one shape, got \(1, 2, 4\) and \(1, 2, 5\)"):
+        relative_entropy(p, torch.zeros(1, 2, 5))
+
+
+def test_relative_entropy_by_hand():
+    p = voxels([0.5, 0.5], [0.2, 0.8], [0.9, 0.1])
+    q = voxels([1.0, 0.0], [0.2, 0.8], [0.5, 0.5])
+    # ln(1 / 0.5); equal; 0.5 ln(0.5 / 0.9) + 0.5 ln(0.5 / 0.1)
+    first, third = math.log(2), 0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(5)
+    assert relative_entropy(p.log(), q).item() == pytest.approx((first + third) / 3, rel=1e-5)
+    mask = torch.tensor([[1.0, 1.0, 0.0]])
+    assert relative_entropy(p.log(), q, mask=mask).item() == pytest.approx(first / 2, rel=1e-5)
+
+
+def test_relative_entropy_has_the_gradient_of_a_cross_entropy():
+    logits = torch.randn(1, 3, 5, dtype=torch.float64, requires_grad=True)
+    q = torch.softmax(torch.randn(1, 3, 5, dtype=torch.float64), dim=1)
+    relative_entropy(logits, q).backward()
+    # of the mean over 5 voxels: (p - q) / 5
+    torch.testing.assert_close(logits.grad, (torch.softmax(logits.detach(), dim=1) - q) / 5)
+
+
+def test_the_distances_by_name():
+    logits, q = torch.randn(1, 3, 5), torch.softmax(torch.randn(1, 3, 5), dim=1)
+    mask = torch.tensor([[1.0, 0, 0, 1, 1]])
+    expected = squared_difference(torch.softmax(logits, dim=1), q, mask=mask)
+    torch.testing.assert_close(disagreement("squared", logits, q, mask=mask), expected)
+    torch.testing.assert_close(disagreement("relative", logits, q), relative_entropy(logits, q))

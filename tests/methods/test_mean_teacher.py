@@ -57,7 +57,7 @@ def test_the_teacher_sees_noise_and_the_student_does_not(method, batch):
 
 
 def test_a_strong_student_sees_the_harder_view(method, batch):
-    made = method("mean_teacher", preset="recommended").eval()
+    made = method("mean_teacher", preset="recommended", mix_box=None).eval()
     seen = {}
     made.student.register_forward_pre_hook(lambda _, given: seen.update(student=given[0]))
     made.teacher.network.register_forward_pre_hook(lambda _, given: seen.update(teacher=given[0]))
@@ -66,6 +66,23 @@ def test_a_strong_student_sees_the_harder_view(method, batch):
     assert torch.equal(seen["student"][:2], given.images)
     assert not torch.equal(seen["student"][2:], given.unlabelled)
     assert torch.equal(seen["teacher"], given.unlabelled)
+
+
+def test_mixed_patches_meet_targets_mixed_alike(method, batch):
+    made = moved(method("mean_teacher", preset="paper", **PLAIN, mix_box=0.5)).eval()
+    seen = {}
+    made.student.register_forward_pre_hook(lambda _, given: seen.update(student=given[0]))
+    given = batch(labelled=1, unlabelled=2)
+    first, second = given.unlabelled
+    terms = made.loss(given, 0)
+    mixed = seen["student"][1:]
+    from_second = mixed[0] == second  # noise: no voxel of one patch equals that of the other
+    assert (~from_second).sum() == 8**3
+    assert torch.equal(mixed[0][~from_second], first[~from_second])
+    assert torch.equal(mixed[1][from_second], first[from_second])
+    student, teacher = both(made.student, mixed), both(made.teacher.network, given.unlabelled)
+    target = torch.where(from_second, teacher.flip(0), teacher)
+    torch.testing.assert_close(terms["consistency"].detach(), (student - target).square().mean())
 
 
 def test_weight_follows_the_ramp(method):

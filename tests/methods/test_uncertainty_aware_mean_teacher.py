@@ -52,7 +52,7 @@ def test_equal_to_eight_separate_passes(method, batch, classes, autocast):
     expected = eight_separate_passes(made, predicted, images, 4)
     torch.manual_seed(7)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        got = made.consistency(predicted, images, 4)
+        got = made.consistency(predicted.log(), made.target(images), 4)
     assert got.dtype == torch.float32
     assert got.item() == pytest.approx(expected.item(), rel=0.05 if autocast else 1e-4)
 
@@ -64,21 +64,19 @@ def test_threshold_by_hand(method):
     assert made.threshold(100) == pytest.approx(math.log(4))
 
 
-def test_uncertain_voxels_do_not_count(method, batch):
+def test_uncertain_voxels_do_not_count(method):
     made = method(NAME, preset="paper", classes=2)
-    images = batch(classes=2).unlabelled
     target = torch.full((2, 2, 16, 16, 16), 0.5)  # entropy ln 2, above any threshold before the last step
     target[:, :, :4] = torch.tensor([0.9, 0.1]).view(1, 2, 1, 1, 1)  # entropy 0.325
-    made.mean_prediction = lambda images: target
-    predicted = torch.zeros_like(target)
-    predicted[:, 0] = 1
+    logits = torch.zeros_like(target)
+    logits[:, 0] = 50
     # in the certain quarter (0.1^2 + 0.1^2) / 2, and nothing from the rest
-    assert made.consistency(predicted, images, 0).item() == pytest.approx(0.01)
+    assert made.consistency(logits, target, 0).item() == pytest.approx(0.01)
 
 
 def test_where_nothing_is_certain_the_term_and_its_gradient_are_zero(method, batch):
     made = method(NAME, classes=2)
-    made.mean_prediction = lambda images: torch.full((2, 2, 16, 16, 16), 0.5)
+    made.target = lambda images: torch.full((2, 2, 16, 16, 16), 0.5)
     term = made.loss(batch(classes=2), 0)["consistency"]
     (10 * term).backward()
     assert term.item() == 0

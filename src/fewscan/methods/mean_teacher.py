@@ -15,9 +15,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
-from fewscan.losses.consistency import squared_difference
-from fewscan.losses.probabilities import at_least_float32
+from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.mixing import box_mask, mix
 from fewscan.methods.perturbation import clipped_noise, strong_view
 from fewscan.methods.ramps import RampKind, ramp
 from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
@@ -35,6 +35,8 @@ class MeanTeacherParameters(SupervisedParameters):
     noise: float = Field(0.1, ge=0, description="s, in standard deviations of the scan; public code")
     noise_clip: float = Field(0.2, ge=0, description="b; public code")
     strong_student: bool = Field(False, description="student sees strong intensity changes; FixMatch, Sohn et al. 2020")
+    mix_box: float | None = Field(None, gt=0, le=1, description="side of a box of another patch; CutMix")
+    consistency: Consistency = Field("squared", description="distance of p_S and p_T; paper 2, eq. 1")
     predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
 
 
@@ -43,13 +45,16 @@ PAPER = {
     "batch": {"labelled": 2, "unlabelled": 2},
     "hyper": {},
 }
+# Chosen on validation scans (benchmarks/results/mean_teacher_tuning.json).
 RECOMMENDED = {
     # the teacher sees the scan as it is and the student a harder view of it, not the other way round
     "noise": 0.0,
     "strong_student": True,
+    "mix_box": 0.67,
     "teacher_mode": "eval",
-    # the mean over classes and voxels is tiny, as nearly all voxels agree
-    "consistency_weight": 10.0,
+    # the squared distance hardly moves a student that is sure and wrong; made heavy, it swells the structures instead
+    "consistency": "relative",
+    "consistency_weight": 1.0,
     "ramp_length": 0.3,
     "predict_with": "teacher",
 }
@@ -75,19 +80,26 @@ class MeanTeacher(Method):
         """Return both terms of eq. 1; the second is left out where there is no unlabelled patch."""
         if len(batch.unlabelled) == 0:
             return {"supervised": supervised_loss(self.student(batch.images), batch.labels, self.hyper)}
-        seen = strong_view(batch.unlabelled) if self.hyper.strong_student else batch.unlabelled
+        seen, target = batch.unlabelled, self.target(batch.unlabelled)
+        if self.hyper.mix_box is not None:
+            mask = box_mask(seen.shape[2:], side=self.hyper.mix_box, device=seen.device)
+            seen, target = mix(seen, seen.roll(1, 0), mask), mix(target, target.roll(1, 0), mask)
+        if self.hyper.strong_student:
+            seen = strong_view(seen)
         logits = self.student(torch.cat([batch.images, seen]))
         labelled, unlabelled = logits.split([len(batch.images), len(seen)])
-        predicted = torch.softmax(at_least_float32(unlabelled), dim=1)
         return {
             "supervised": supervised_loss(labelled, batch.labels, self.hyper),
-            "consistency": self.consistency(predicted, batch.unlabelled, step),
+            "consistency": self.consistency(unlabelled, target, step),
         }
 
-    def consistency(self, predicted: Tensor, images: Tensor, step: int) -> Tensor:
+    def target(self, images: Tensor) -> Tensor:
+        """Return p_T of eq. 1."""
+        return self.teacher.probabilities(clipped_noise(images, std=self.hyper.noise, clip=self.hyper.noise_clip))
+
+    def consistency(self, logits: Tensor, target: Tensor, step: int) -> Tensor:
         """Return the second term of eq. 1."""
-        target = self.teacher.probabilities(clipped_noise(images, std=self.hyper.noise, clip=self.hyper.noise_clip))
-        return squared_difference(predicted, target)
+        return disagreement(self.hyper.consistency, logits, target)
 
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t)."""

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from fewscan.losses.consistency import squared_difference
+from fewscan.losses.consistency import disagreement
 from fewscan.losses.uncertainty import certain_voxels, entropy_threshold
 from fewscan.methods.mean_teacher import PAPER, RECOMMENDED, MeanTeacher, MeanTeacherParameters
 from fewscan.methods.monte_carlo import mean_over_dropout, mean_over_noise, with_dropout
@@ -54,13 +54,12 @@ class UncertaintyAwareMeanTeacher(MeanTeacher):
         if self.hyper.monte_carlo == "dropout":
             with_dropout(self.student)
 
-    def consistency(self, predicted: Tensor, images: Tensor, step: int) -> Tensor:
+    def consistency(self, logits: Tensor, target: Tensor, step: int) -> Tensor:
         """Return the unlabelled term of eq. 3."""
-        target = self.mean_prediction(images)
         certain = certain_voxels(target, threshold=self.threshold(step))  # eq. 2
-        return squared_difference(predicted, target, mask=certain)
+        return disagreement(self.hyper.consistency, logits, target, mask=certain)
 
-    def mean_prediction(self, images: Tensor) -> Tensor:
+    def target(self, images: Tensor) -> Tensor:
         """Return q, eq. 1."""
         hyper, teacher = self.hyper, self.teacher.network
         if hyper.monte_carlo == "dropout":
