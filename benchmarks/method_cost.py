@@ -134,6 +134,8 @@ def make_rows(
     labelled, unlabelled = arguments.labelled, arguments.unlabelled
     rows: dict[str, Callable[[], tuple[float, float]]] = {}
     for name in method_names():
+        if method_class(name).task != "segmentation":
+            continue  # whole scans and another network: not comparable
         two_streams = method_class(name).uses_unlabelled
         for preset in ("paper", "recommended") if two_streams else ("recommended",):
             method = make_method(name, preset, spec, dimensions).to(memory_format=layout)  # type: ignore[call-overload]

@@ -15,11 +15,23 @@ _PUBLIC = {
     "load_dataset": "fewscan.data.layouts",
     "train": "fewscan.training.run",
     "predict": "fewscan.inference.predict",
+    "register": "fewscan.registration.register",
     "evaluate": "fewscan.metrics.evaluate",
     "compare": "fewscan.experiments.compare",
 }
 
-__all__ = ["Case", "Dataset", "FewscanError", "__version__", "compare", "evaluate", "load_dataset", "predict", "train"]
+__all__ = [
+    "Case",
+    "Dataset",
+    "FewscanError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "load_dataset",
+    "predict",
+    "register",
+    "train",
+]
 
 if TYPE_CHECKING:
     from fewscan.data.case import Case, Dataset
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from fewscan.experiments.compare import compare
     from fewscan.inference.predict import predict
     from fewscan.metrics.evaluate import evaluate
+    from fewscan.registration.register import register
     from fewscan.training.run import train
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fewscan.augment.pipeline import augment, augment_intensities
+from fewscan.augment.pipeline import augment, augment_intensities, augment_whole
 from fewscan.augment.settings import Augmentation, Effect, augmentation
 
 CERTAIN = {
@@ -159,3 +159,49 @@ def test_types_are_kept(dtype):
     new_images, new_labels = run(images.to(dtype), labels.to(torch.uint8), background, settings)
     assert new_images.dtype == dtype
     assert new_labels.dtype == torch.uint8
+
+
+def padded(*size, batch_size=4):
+    """Return scans that fill all but a margin of their grid, with the mask of where they have data."""
+    inside = torch.zeros(batch_size, 1, *size)
+    inside[(slice(None), 0, *[slice(2, -3) for _ in size])] = 1
+    images = torch.where(inside > 0, 5 + torch.rand(batch_size, 1, *size), torch.tensor(-2.0))
+    return images, inside[:, 0].long(), inside, torch.full((batch_size, 1), -2.0)
+
+
+@pytest.mark.parametrize("size", [(20, 26), (16, 20, 15)])
+def test_the_inside_moves_with_its_image(warping, size):
+    images, labels, inside, background = padded(*size)
+    settings = warping.model_copy(update={"flip_axes": None})
+    moved, followed, mask = augment_whole(
+        images, labels, inside, settings=settings, generator=torch.Generator().manual_seed(0), background=background
+    )
+    assert mask.shape == inside.shape
+    assert set(mask.unique().tolist()) == {0, 1}
+    assert not torch.equal(mask, inside)
+    # where it is inside, nothing of the background was mixed in; elsewhere there is nothing else
+    assert moved[mask > 0].min() >= 5 - 1e-3
+    assert (moved[mask == 0] == -2).all()
+    # labels of ones inside are the mask, but for the voxels at its edge
+    assert (followed[mask[:, 0] > 0] == 1).all()
+    assert mask.sum() > 0.6 * followed.sum()
+
+
+def test_padding_stays_plain_background_under_intensity_changes():
+    images, labels, inside, background = padded(14, 12)
+    settings = Augmentation(**CERTAIN)
+    moved, _, mask = augment_whole(
+        images, labels, inside, settings=settings, generator=torch.Generator().manual_seed(0), background=background
+    )
+    assert torch.equal(mask, inside)
+    assert (moved[mask == 0] == -2).all()
+    assert not torch.equal(moved, images)
+
+
+def test_without_a_mask_whole_scans_are_augmented_like_patches():
+    images, labels, background = batch(10, 12, 9)
+    options = {"settings": augmentation("standard"), "background": background}
+    expected = augment(images, labels, generator=torch.Generator().manual_seed(3), **options)
+    found = augment_whole(images, labels, None, generator=torch.Generator().manual_seed(3), **options)
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=False))
+    assert found[2] is None

@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewscan.data.geometry import Geometry
-from fewscan.data.grids import grid_distance_vox, require_same_grid, target_grid
+from fewscan.data.grids import centre_mm, grid_distance_vox, require_same_grid, target_grid
 from fewscan.errors import DataError
 
 GRID = Geometry.identity((5, 4, 3), (1.0, 2.0, 4.0))
@@ -61,3 +62,8 @@ def test_target_grid_keeps_the_centre(spacing):
         return grid.affine() @ [*((n - 1) / 2 for n in grid.size), 1.0]
 
     assert centre(target_grid(GRID, spacing)) == pytest.approx(centre(GRID))
+
+
+def test_the_centre_by_hand():
+    grid = Geometry((3, 5), (2.0, 1.0), (10.0, -1.0), (0.0, 1.0, 1.0, 0.0))  # axis 0 points along y
+    np.testing.assert_allclose(centre_mm(grid), [10 + 2, -1 + 2])

@@ -163,6 +163,12 @@ def test_classes_from_label_files_or_given():
     assert derive_plan(dataset(labels={}), scans, classes=given_).classes == given_
 
 
+def test_no_class_is_known_where_none_is_needed():
+    plan = derive_plan(dataset(labels={}), SMALL, needs_labels=False)
+    assert [(c.name, c.values, c.output) for c in plan.classes] == [("background", (0,), 0)]
+    assert derive_plan(dataset(), SMALL, needs_labels=False) == derive_plan(dataset(), SMALL)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

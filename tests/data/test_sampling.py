@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewscan.data.sampling import PatchStream, cut, random_start, start_around
+from fewscan.data.sampling import PatchStream, centred_start, cut, random_start, start_around
 
 
 class FakeCase:
@@ -124,3 +124,51 @@ def test_cut_returns_a_copy():
     array = np.zeros((1, 3))
     cut(array, (0,), (3,), np.zeros(1))[...] = 1
     assert array.sum() == 0
+
+
+def _whole(cases, **changes):
+    return _stream(cases, **({"patch_size": (8, 7, 6), "whole_scans": True} | changes))
+
+
+def test_whole_scans_are_centred_on_one_grid():
+    patches = _whole([FakeCase("a"), FakeCase("b", size=(3, 7, 6), background=-9.0)]).at(0)
+    assert patches.images.shape == (2, 1, 8, 7, 6)
+    by_id = dict(zip(patches.cases, patches.images, strict=True))
+    # 6 of 8, 5 of 7 and 4 of 6: one before, one behind
+    assert np.array_equal(by_id["a"][0, 1:7, 1:6, 1:5], FakeCase().image()[0])
+    # 3 of 8: two before, three behind
+    assert np.array_equal(by_id["b"][0, 2:5], FakeCase(size=(3, 7, 6)).image()[0])
+    assert (by_id["b"][0, [0, 1, 5, 6, 7]] == -9).all()
+
+
+def test_the_inside_of_whole_scans_is_where_they_have_data():
+    patches = _whole([FakeCase(background=-9.0)], count=1).at(0)
+    assert patches.inside.shape == (1, 1, 8, 7, 6)
+    assert np.array_equal(patches.inside[0] == 1, patches.images[0] != -9)
+    assert np.array_equal(patches.inside[0, 0], patches.labels[0])
+    assert _stream([FakeCase()]).at(0).inside is None
+
+
+def test_no_scan_comes_twice_in_a_batch_of_whole_ones():
+    stream = _whole([FakeCase(str(k)) for k in range(5)], count=3)
+    steps = [stream.at(step).cases for step in range(40)]
+    assert all(len(set(ids)) == 3 for ids in steps)
+    # what an epoch leaves out is drawn anew, so that all come about equally often: 24 times each
+    counts = Counter(case for ids in steps for case in ids)
+    assert min(counts.values()) > 12
+
+
+def test_fewer_whole_scans_than_asked_for():
+    patches = _whole([FakeCase("a"), FakeCase("b")], count=4).at(3)
+    assert sorted(patches.cases) == ["a", "b"]
+
+
+def test_whole_scans_of_two_processes_are_different():
+    stream = _whole([FakeCase(str(k)) for k in range(4)], count=2)
+    ids = stream.at(0, rank=0, world_size=2).cases + stream.at(0, rank=1, world_size=2).cases
+    assert sorted(ids) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(("size", "box", "start"), [(5, 8, -1), (4, 8, -2), (8, 5, 1), (8, 4, 2), (6, 6, 0)])
+def test_centred_start_by_hand(size, box, start):
+    assert centred_start((size,), (box,)) == (start,)

@@ -201,6 +201,34 @@ class TestSmallSets:
             make_split(TEN, **choices)  # type: ignore[arg-type]
 
 
+class TestWithoutLabels:
+    @pytest.mark.parametrize("none", [0, 0.0])
+    def test_none_chosen(self, none: float) -> None:
+        split = make_split(TEN, labelled=none, validation=2, test=1, needs_labels=False)
+        assert [len(part) for part in parts(split)] == [0, 7 + 5, 2, 1]
+        assert split.annotation_cost == 2
+        # the others are drawn as if some were labelled
+        assert split.validation == make_split(TEN, labelled=2, validation=2, test=1).validation
+
+    def test_none_there(self) -> None:
+        bare = dataset(*(case(f"u{k}", label=False) for k in range(3)))
+        for labelled in (None, 0):
+            split = make_split(bare, labelled=labelled, needs_labels=False)
+            assert parts(split) == (set(), {"u0", "u1", "u2"}, set(), set())
+
+    def test_labels_are_used_where_there_are_some(self) -> None:
+        assert make_split(TEN, needs_labels=False) == make_split(TEN)
+        assert make_split(TEN, labelled=3, needs_labels=False) == make_split(TEN, labelled=3)
+
+    def test_more_than_there_are_is_still_an_error(self) -> None:
+        with pytest.raises(UsageError, match="11 cases asked for, 10 with labels are left"):
+            make_split(TEN, labelled=11, needs_labels=False)
+        with pytest.raises(UsageError, match="the list is empty"):
+            make_split(TEN, labelled=[], needs_labels=False)
+        with pytest.raises(UsageError, match="labelled: -1 cases"):
+            make_split(TEN, labelled=-1, needs_labels=False)
+
+
 class TestModel:
     def test_parts_are_disjoint(self) -> None:
         with pytest.raises(UsageError, match=r"split\.json: .*listed twice: a"):

@@ -154,3 +154,8 @@ def test_a_plan_file_is_part_of_the_cell(cells_of, tmp_path):
     before = cells_of(plan=str(path))[0].name
     path.write_text(json.dumps(plan | {"patch_size": [32, 16, 16]}))
     assert cells_of(plan=str(path))[0].name != before
+
+
+def test_a_study_has_no_place_for_registration(cells_of):
+    with pytest.raises(UsageError, match="method registration is for registration, and a study compares segmentations"):
+        cells_of(methods=["supervised", "registration"], settings={})

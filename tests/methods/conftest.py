@@ -4,24 +4,39 @@ import pytest
 import torch
 
 from fewscan.data.batch import Batch
+from fewscan.data.whole_scan import WholeScan
 from fewscan.methods.base import Context
 from fewscan.methods.registry import method_class
 from fewscan.networks.registry import NetworkSpec, build_network
 
 SIDE = 16
-SMALL = NetworkSpec(name="unet", options={"filters": [4, 8]})
+SMALL = {
+    "segmentation": NetworkSpec(name="unet", options={"filters": [4, 8]}),
+    "registration": NetworkSpec(name="mrregnet", options={"filters": [4, 8]}),
+}
 
 
-def make_method(name, *, preset="recommended", classes=3, dimensions=3, network=SMALL, seed=0, iterations=10, **hyper):
+def make_method(name, *, preset="recommended", classes=3, dimensions=3, network=None, seed=0, iterations=10, **hyper):
     """Return a method in training mode; the same seed gives the same weights."""
     cls = method_class(name)
+    kind = cls.network_kind
+    network, logits = network or SMALL[kind], classes if kind == "segmentation" else None
     torch.manual_seed(seed)
     values = {**cls.presets[preset].get("hyper", {}), **hyper}
-    return cls(
+    made = cls(
         cls.hyper_parameters.parse(values, source="test"),
-        lambda: build_network(network, dimensions=dimensions, channels=1, classes=classes),
+        lambda: build_network(network, dimensions=dimensions, channels=1, classes=logits),
         Context(classes=classes, dimensions=dimensions, iterations=iterations),
-    ).train()
+    )
+    made.remember(whole_scans(classes=classes, dimensions=dimensions))
+    return made.train()
+
+
+def whole_scans(*, classes=3, dimensions=3):
+    """Yield the labelled scans of `make_batch`, whole."""
+    given = make_batch(classes=classes, dimensions=dimensions)
+    for name, image, label in zip(given.cases, given.images, given.labels, strict=True):
+        yield WholeScan(name, image, label.byte(), torch.ones_like(label, dtype=torch.uint8), torch.zeros(1))
 
 
 def make_batch(*, labelled=2, unlabelled=2, classes=3, dimensions=3, seed=0):
@@ -37,8 +52,19 @@ def make_batch(*, labelled=2, unlabelled=2, classes=3, dimensions=3, seed=0):
 
 
 @pytest.fixture
+def small_network():
+    """By kind, what `method` builds unless told."""
+    return SMALL
+
+
+@pytest.fixture
 def method():
     return make_method
+
+
+@pytest.fixture
+def labelled_scans():
+    return whole_scans
 
 
 @pytest.fixture

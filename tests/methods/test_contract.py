@@ -10,8 +10,7 @@ from fewscan.data.batch import Batch
 from fewscan.data.plan import LabelClass, Plan
 from fewscan.data.sampling import Patches
 from fewscan.inference.model_file import ModelSpec, load_model, save_model
-from fewscan.methods.registry import method_names
-from fewscan.networks.registry import NetworkSpec
+from fewscan.methods.registry import method_class, method_names
 from fewscan.training.checkpoint import checkpoint_files
 from fewscan.training.fabric import make_fabric
 from fewscan.training.log import read_log
@@ -19,6 +18,7 @@ from fewscan.training.loop import Training
 from fewscan.training.settings import resolve_settings
 from fewscan.training.start import build_method
 from fewscan.training.streams import BatchMaker
+from fewscan.training.validation import Validation
 
 PLAN = Plan(
     name="contract",
@@ -31,6 +31,12 @@ PLAN = Plan(
 PRESETS = ("paper", "recommended")
 
 every_method = pytest.mark.parametrize("name", method_names())
+every_one_with_a_segmentation_network = pytest.mark.parametrize(
+    "name", [name for name in method_names() if method_class(name).network_kind == "segmentation"]
+)
+every_one_without_labels = pytest.mark.parametrize(
+    "name", [name for name in method_names() if not method_class(name).needs_labels]
+)
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 
 
@@ -108,6 +114,17 @@ def test_any_composition_of_the_batch(name, preset, labelled, unlabelled, method
     assert torch.isfinite(loss)
 
 
+@every_one_without_labels
+@every_preset
+@pytest.mark.parametrize("unlabelled", [2, 3])
+def test_no_labelled_scan_at_all(name, preset, unlabelled, method, batch):
+    made = method(name, preset=preset)
+    terms = made(batch(labelled=0, unlabelled=unlabelled), 5)
+    total(made, terms).backward()
+    assert terms
+    assert all(torch.isfinite(p.grad).all() for p in made.parameters() if p.requires_grad)
+
+
 @every_method
 @every_preset
 @pytest.mark.parametrize("label", [0, 2])
@@ -127,7 +144,7 @@ def test_patches_without_foreground_and_full_of_it_are_finite(name, preset, labe
     assert all(torch.isfinite(p.grad).all() for p in made.parameters() if p.grad is not None)
 
 
-@every_method
+@every_one_with_a_segmentation_network
 @every_preset
 def test_unlabelled_terms_are_zero_when_all_predictions_agree(name, preset, method, batch):
     made = answer_always(method(name, preset=preset), favourite=1)
@@ -168,14 +185,18 @@ def test_state_comes_back_and_the_next_step_is_the_same(name, preset, method, ba
 
 @every_method
 @every_preset
-def test_the_network_that_is_kept_can_be_saved_and_loaded(name, preset, method, tmp_path):
-    network = method(name, preset=preset).predictor().eval()
-    spec = ModelSpec(plan=PLAN, network=NetworkSpec(name="unet", options={"filters": [4, 8]}), method=name)
+def test_the_network_that_is_kept_can_be_saved_and_loaded(name, preset, method, small_network, tmp_path):
+    made = method(name, preset=preset)
+    network, task = made.predictor().eval(), made.task
+    spec = ModelSpec(plan=PLAN, network=made.predictor_spec(small_network[made.network_kind]), method=name)
     save_model(tmp_path / "model.safetensors", network, spec)
     loaded, found = load_model(tmp_path / "model.safetensors")
-    images = torch.randn(1, 1, 16, 16, 16)
+    images = torch.randn(2, 1, 1, 16, 16, 16)[: 1 if task == "segmentation" else 2]
     with torch.no_grad():
-        assert torch.equal(loaded.eval()(images), network(images))
+        answers = [
+            made(*images) if task == "segmentation" else made.displacement(*images) for made in (loaded, network)
+        ]
+    assert torch.equal(*answers)
     assert found.method == name
 
 
@@ -189,40 +210,41 @@ def patches_at(step, rank, world_size):
     return labelled, Patches(images[2:], None, background[2:], ("c",))
 
 
-def training_in(folder, settings):
+def training_in(folder, settings, labelled_scans):
     """Return a training of four steps with a validation after two, as `fewscan train` sets it up."""
-    cpu = torch.device("cpu")
+    cpu, method = torch.device("cpu"), build_method(settings, PLAN)
+    method.remember(labelled_scans())
     return Training(
-        method=build_method(settings, PLAN),
+        method=method,
         settings=settings,
         streams=SimpleNamespace(at=patches_at),
         batches=BatchMaker(settings.augmentation, device=cpu, memory_format=torch.contiguous_format, seed=0, rank=0),
         fabric=make_fabric(cpu, torch.float32),
         folder=folder,
-        validate=lambda network: {"organ": float(next(network.parameters()).detach().abs().max() > 0)},
+        validate=lambda network: Validation({"organ": float(next(network.parameters()).detach().abs().max() > 0)}),
         save_best=lambda network: None,
     )
 
 
 @every_method
 @every_preset
-def test_a_run_logs_what_it_adds_up_and_resumes_bit_for_bit(name, preset, tmp_path):
+def test_a_run_logs_what_it_adds_up_and_resumes_bit_for_bit(name, preset, small_network, labelled_scans, tmp_path):
     config = {
-        "network": {"name": "unet", "options": {"filters": [4, 8]}},
+        "network": small_network[method_class(name).network_kind].model_dump(),
         "iterations": 4,
         "log_every": 1,
         "checkpoint_every": 2,
         "validate_every": 2,
     }
     settings = resolve_settings(method=name, preset=preset, config=config, overrides={})
-    whole = training_in(tmp_path, settings)
+    whole = training_in(tmp_path, settings, labelled_scans)
     whole.fit()
     for record in read_log(tmp_path / "log.jsonl"):
         if record["kind"] == "step":
             products = sum(term["weight"] * term["value"] for term in record["terms"].values())
             assert record["loss"] == pytest.approx(products, rel=1e-5)
     checkpoint_files(tmp_path / "checkpoints")[-1].unlink()
-    resumed = training_in(tmp_path, settings)
+    resumed = training_in(tmp_path, settings, labelled_scans)
     assert resumed.resume() == 2
     resumed.fit()
     wanted = whole.method.state_dict()

@@ -74,3 +74,43 @@ def test_no_unlabelled_stream_gives_an_empty_share():
     batch = _maker().make(0, _patches(3, labels=True), None)
     assert batch.unlabelled.shape == (0, 1, 8, 8, 8)
     assert batch.unlabelled_cases == ()
+
+
+def test_no_labelled_stream_gives_an_empty_share():
+    batch = _maker().make(0, None, _patches(2, labels=False))
+    assert batch.images.shape == (0, 1, 8, 8, 8)
+    assert batch.labels.shape == (0, 8, 8, 8)
+    assert batch.labels.dtype == torch.int64
+    assert batch.unlabelled.shape == (2, 1, 8, 8, 8)
+    assert (batch.cases, batch.unlabelled_cases) == ((), ("c0", "c1"))
+    assert batch.inside is None
+
+
+def test_the_unlabelled_share_does_not_depend_on_the_labelled_one():
+    alone = _maker().make(2, None, _patches(2, labels=False))
+    together = _maker().make(2, _patches(3, labels=True), _patches(2, labels=False))
+    assert torch.equal(alone.unlabelled, together.unlabelled)
+
+
+def test_a_batch_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="labelled patches, unlabelled ones, or both"):
+        _maker().make(0, None, None)
+    with pytest.raises(ValueError, match="must carry labels"):
+        _maker().make(0, _patches(1, labels=False), None)
+
+
+def _whole(count, *, labels):
+    inside = np.zeros((count, 1, 8, 8, 8), np.uint8)
+    inside[:, :, 1:7] = 1
+    return _patches(count, labels=labels)._replace(inside=inside)
+
+
+def test_the_inside_of_whole_scans_comes_with_both_shares():
+    plain = {"memory_format": torch.contiguous_format}
+    maker = BatchMaker(augmentation("none"), device=torch.device("cpu"), seed=0, rank=0, **plain)
+    batch = maker.make(0, _whole(2, labels=True), _whole(3, labels=False))
+    assert batch.inside.shape == (2, 1, 8, 8, 8)
+    assert batch.unlabelled_inside.shape == (3, 1, 8, 8, 8)
+    assert batch.inside[0, 0, :, 0, 0].tolist() == [0, 1, 1, 1, 1, 1, 1, 0]
+    assert maker.make(0, None, _whole(3, labels=False)).inside.shape == (0, 1, 8, 8, 8)
+    assert maker.make(0, _whole(2, labels=True), None).unlabelled_inside.shape == (0, 1, 8, 8, 8)

@@ -11,7 +11,9 @@ from fewscan.training.checkpoint import newest_checkpoint
 from fewscan.training.log import read_log
 from fewscan.training.run import train
 
-TWO_STREAMS = [name for name in method_names() if method_class(name).uses_unlabelled]
+TWO_STREAMS = [
+    name for name in method_names() if method_class(name).uses_unlabelled and method_class(name).task == "segmentation"
+]
 
 every_two_stream_method = pytest.mark.parametrize("name", TWO_STREAMS)
 

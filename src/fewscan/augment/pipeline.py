@@ -16,6 +16,8 @@ from fewscan.augment.intensity import add_noise, apply_gamma, scale_contrast, sh
 from fewscan.augment.settings import Augmentation, Effect
 from fewscan.augment.spatial import draw_spatial_transform
 
+_FULLY = 1 - 1e-4  # interpolation weights sum to 1 but for rounding
+
 
 @torch.no_grad()
 def augment(
@@ -54,6 +56,46 @@ def augment(
     UsageError
         If the settings name an axis that the patches lack or a plane whose sides differ.
     """
+    images, labels, _ = augment_whole(
+        images,
+        labels,
+        None,
+        settings=settings,
+        generator=generator,
+        background=background,
+        spacing_mm=spacing_mm,
+    )
+    return images, labels
+
+
+@torch.no_grad()
+def augment_whole(
+    images: Tensor,
+    labels: Tensor | None,
+    inside: Tensor | None,
+    *,
+    settings: Augmentation,
+    generator: torch.Generator,
+    background: Tensor,
+    spacing_mm: Sequence[float] | None = None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Augment a batch of whole, padded scans; as `augment`, with the mask of where each scan has data.
+
+    The mask moves with its image. A voxel stays inside if everything that it is interpolated from was, and what lies
+    outside afterwards is plain background: just as a scan is padded when the network predicts.
+
+    Parameters
+    ----------
+    inside : Tensor (B, 1, *spatial), float, or None
+        1 where the scan has data, 0 in the padding.
+    images, labels, settings, generator, background, spacing_mm
+        See `augment`.
+
+    Returns
+    -------
+    images, labels, inside
+        New tensors of the same shapes and types.
+    """
     _check_shapes(images, labels, background)
     transform = draw_spatial_transform(
         settings,
@@ -66,7 +108,12 @@ def augment(
     moved = transform.apply_image(images, background=background)
     if labels is not None:
         labels = transform.apply_label(labels, interpolation=settings.label_interpolation)
-    return augment_intensities(moved, settings=settings, generator=generator), labels
+    moved = augment_intensities(moved, settings=settings, generator=generator)
+    if inside is not None:
+        reached = transform.apply_image(inside, background=inside.new_zeros(len(inside), 1))
+        inside = (reached > _FULLY).to(inside.dtype)
+        moved = torch.where(inside > 0, moved, background.to(moved).reshape(*background.shape, *[1] * (moved.ndim - 2)))
+    return moved, labels, inside
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import fewscan
-from fewscan.cli import check, cohort, compare, demo, evaluate, methods, predict, prepare, train
+from fewscan.cli import check, cohort, compare, demo, evaluate, methods, predict, prepare, register, train
 from fewscan.errors import FewscanError, InterruptedRunError
 
 CTRL_C, BROKEN_PIPE = 130, 1
@@ -43,6 +43,7 @@ for command in (
     prepare.prepare,
     train.train,
     predict.predict,
+    register.register,
     evaluate.evaluate,
     compare.compare,
     methods.methods,

@@ -35,7 +35,10 @@ def describe(name: str) -> dict[str, Any]:
         "title": cls.title,
         "paper": cls.paper,
         "equations": cls.equations,
+        "task": cls.task,
         "uses_unlabelled": cls.uses_unlabelled,
+        "needs_labels": cls.needs_labels,
+        "whole_scans": cls.whole_scans,
         "hyper_parameters": {
             key: {"default": field.default, "source": field.description} for key, field in fields.items()
         },
@@ -47,7 +50,10 @@ def as_text(details: dict[str, Any]) -> str:
     """Return the page of one method for the terminal."""
     import yaml
 
-    lines = [f"{details['name']}: {details['title']}", f"paper: {details['paper']}", "", details["equations"], ""]
+    labels = "needs labelled scans" if details["needs_labels"] else "labelled scans help but are not needed"
+    unlabelled = "uses unlabelled scans" if details["uses_unlabelled"] else "uses no unlabelled scans"
+    lines = [f"{details['name']}: {details['title']}", f"paper: {details['paper']}"]
+    lines += [f"task: {details['task']}; {labels}; {unlabelled}", "", details["equations"], ""]
     lines += ["settings (--set hyper.NAME=VALUE):"]
     for key, field in details["hyper_parameters"].items():
         lines.append(f"  {key} = {field['default']}    {field['source']}")

@@ -15,7 +15,10 @@ def train(
     preset: Annotated[str | None, typer.Option(help="'recommended' or 'paper' (as published).")] = None,
     labelled: Annotated[
         str | None,
-        typer.Option(help="How many labelled cases to use: a count, or a fraction such as 0.1. Default: all."),
+        typer.Option(
+            help="How many labelled cases to use: a count, or a fraction such as 0.1; 0 where the method needs no "
+            "labels. Default: all."
+        ),
     ] = None,
     labelled_list: Annotated[Path | None, typer.Option(help="File with the ids of the labelled cases.")] = None,
     validation: Annotated[
@@ -80,9 +83,18 @@ def train(
         f"trained {run.settings.method} for {run.settings.iterations} steps in {summary['training_seconds']:.0f} s "
         f"(peak memory {summary['peak_memory_mib']:.0f} MiB)\n"
         f"model: {out / 'model.safetensors'}\ncurves: {out / 'curves.png'}\n"
-        f"next: fewscan predict {out} SCANS --out PREDICTIONS"
+        f"next: {next_command(run.settings.method, out)}"
     )
     emit({"run": str(out), **summary}, as_json=as_json, text=text)
+
+
+def next_command(method: str, run: Path) -> str:
+    """Return the command that uses the model of a run."""
+    from fewscan.methods.registry import method_class
+
+    if method_class(method).task == "registration":
+        return f"fewscan register {run} --moving SCAN --fixed SCAN --out FOLDER"
+    return f"fewscan predict {run} SCANS --out PREDICTIONS"
 
 
 def parse_amount(text: str | None, option: str) -> int | float | None:

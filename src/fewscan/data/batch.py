@@ -11,7 +11,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     images : Tensor, (labelled, channels, *patch)
-        Prepared intensities of labelled cases.
+        Prepared intensities of labelled cases; may have no entries for a method that needs no labels.
     labels : Tensor, (labelled, *patch), int64
         Class indices.
     unlabelled : Tensor, (unlabelled, channels, *patch)
@@ -20,6 +20,8 @@ class Batch(NamedTuple):
         Ids behind ``images``.
     unlabelled_cases : tuple of str
         Ids behind ``unlabelled``.
+    inside, unlabelled_inside : Tensor or None, (labelled or unlabelled, 1, *patch)
+        1 where a voxel comes from the scan, 0 in the padding; only for methods that take whole scans.
     """
 
     images: Tensor
@@ -27,3 +29,5 @@ class Batch(NamedTuple):
     unlabelled: Tensor
     cases: tuple[str, ...]
     unlabelled_cases: tuple[str, ...]
+    inside: Tensor | None = None
+    unlabelled_inside: Tensor | None = None

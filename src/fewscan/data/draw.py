@@ -29,8 +29,8 @@ def seeded(units: Collection[str], seed: int) -> list[str]:
     return sorted(units, key=lambda unit: hashlib.sha256(f"{seed}/{unit}".encode()).digest())
 
 
-def count_of(part: Part, choice: Choice, pool: int) -> int:
-    """Turn a count or fraction into a count of cases."""
+def count_of(part: Part, choice: Choice, pool: int, *, at_least: int = 0) -> int:
+    """Turn a count or fraction into a count of cases; `UsageError` below ``at_least``."""
     if isinstance(choice, bool) or not isinstance(choice, int | float):
         raise UsageError(f"{part}: {choice!r} is neither a count nor a fraction", mend="write e.g. 4 or 0.1")
     if isinstance(choice, float):
@@ -39,8 +39,9 @@ def count_of(part: Part, choice: Choice, pool: int) -> int:
                 f"{part}: the fraction {choice} is not between 0 and 1", mend="write a count without point"
             )
         choice = max(1, round(choice * pool)) if choice else 0
-    if choice < 0 or (part is Part.LABELLED and choice == 0):
-        raise UsageError(f"{part}: {choice} cases asked for", mend="at least one scan must be labelled")
+    if choice < at_least:
+        mend = "at least one scan must be labelled" if at_least else "give a count from 0 up"
+        raise UsageError(f"{part}: {choice} cases asked for", mend=mend)
     return choice
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
 from fewscan.errors import DataError
@@ -58,3 +59,9 @@ def target_grid(geometry: Geometry, spacing_mm: Sequence[float | None] | None) -
     pairs = zip(geometry.spacing_mm, spacing_mm, strict=True)
     wanted = tuple(own if wish is None or math.isclose(own, wish, rel_tol=1e-4) else wish for own, wish in pairs)
     return geometry if wanted == geometry.spacing_mm else geometry.resampled(wanted)
+
+
+def centre_mm(geometry: Geometry) -> npt.NDArray[np.float64]:
+    """Return the world position of the centre of a grid."""
+    middle = np.append((np.asarray(geometry.size) - 1) / 2, 1.0)
+    return np.asarray((geometry.affine() @ middle)[:-1])

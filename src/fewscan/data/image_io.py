@@ -20,6 +20,7 @@ import numpy.typing as npt
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_files import IMAGE_SUFFIXES, image_stem, image_suffix, is_image_file
 from fewscan.data.itk import FILE_LOCK, simpleitk
+from fewscan.data.itk_image import to_itk
 from fewscan.data.itk_reader import FLAT_SUFFIXES, NIFTI_SUFFIXES, checked_geometry, opened_image
 from fewscan.data.nifti_file import put_back_not_finite, verify_nifti_payload
 from fewscan.errors import DataError, UsageError
@@ -184,7 +185,7 @@ def write_image(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None
     suffix = image_suffix(path)
     vector = array.shape != geometry.size
     _check_writable(path, suffix, array.dtype.name, planar=geometry.dimensions == 2 and not vector)
-    image = _to_itk(array, geometry, vector=vector, bare=suffix in FLAT_SUFFIXES)
+    image = to_itk(array, Geometry.identity(geometry.size) if suffix in FLAT_SUFFIXES else geometry)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,15 +249,6 @@ def _require_finite(path: Path, array: npt.NDArray[Any]) -> None:
         f"{path}: {count} of {array.size} voxels {verb} NaN or infinite, the first at index {first}",
         mend="export the scan again, replace them by the value of the background (numpy.nan_to_num), or leave it out",
     )
-
-
-def _to_itk(array: npt.NDArray[Any], geometry: Geometry, *, vector: bool, bare: bool) -> Any:
-    image = simpleitk().GetImageFromArray(np.ascontiguousarray(array.transpose()), isVector=vector)
-    if not bare:
-        image.SetSpacing(geometry.spacing_mm)
-        image.SetOrigin(geometry.origin_mm)
-        image.SetDirection(geometry.direction)
-    return image
 
 
 def _check_writable(path: Path, suffix: str, dtype: str, *, planar: bool) -> None:

@@ -33,7 +33,7 @@ def load_manifest(path: Path) -> Dataset:
     DataError
         With every wrong row and its number, counted as in a text editor.
     """
-    header, rows = _read_rows(path)
+    header, rows = read_rows(path)
     images = [name for name in header if _IMAGE.fullmatch(name)]
     _check_header(path, header, images)
     problems: list[str] = []
@@ -63,7 +63,7 @@ def load_manifest(path: Path) -> Dataset:
     )
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the lower-case column names, and the other rows that are not blank with their line numbers."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -104,12 +104,12 @@ def _parse_row(
     before = len(problems)
     if not fields.get("id"):
         problems.append(f"row {number}: id is empty")
-    paths = {name: _parse_path(folder, fields.get(name, ""), f"row {number}: {name}", problems) for name in images}
+    paths = {name: parse_path(folder, fields.get(name, ""), f"row {number}: {name}", problems) for name in images}
     if not all(fields.get(name) for name in images):
         kind = "label without image" if fields.get("label") else "no image"
         empty = ", ".join(name for name in images if not fields.get(name))
         problems.append(f"row {number}: {kind} ({empty} is empty)")
-    label = _parse_path(folder, fields.get("label", ""), f"row {number}: label", problems)
+    label = parse_path(folder, fields.get("label", ""), f"row {number}: label", problems)
     word = fields.get("part", "").lower()
     part = _SPELLINGS.get(word)
     if word and part is None:
@@ -122,7 +122,8 @@ def _parse_row(
     return Case(id=fields["id"], images=channels, label=label, group=fields.get("group") or None, part=part)
 
 
-def _parse_path(folder: Path, name: str, where: str, problems: list[str]) -> Path | None:
+def parse_path(folder: Path, name: str, where: str, problems: list[str]) -> Path | None:
+    """Return the file that one field of a table names, None for an empty field; add what is wrong with it."""
     if not name:
         return None
     path = Path(name) if Path(name).is_absolute() else inside(folder, name)

@@ -78,7 +78,8 @@ class Plan(Settings):
     channels : tuple of str
         Names of the input channels.
     classes : tuple of LabelClass
-        Index in this tuple is the class index of the network, kept in one byte; the first is the background.
+        Index in this tuple is the class index of the network, kept in one byte; the first is the background, and the
+        only one where no label is known, for methods that need none.
     preparation : Preparation
         How scans become arrays.
     patch_size : tuple of int
@@ -96,7 +97,7 @@ class Plan(Settings):
     image_dimensions: Literal[2, 3]
     slice_axis: Literal[0, 1, 2] | None = None
     channels: tuple[str, ...] = Field(min_length=1)
-    classes: tuple[LabelClass, ...] = Field(min_length=2, max_length=256)
+    classes: tuple[LabelClass, ...] = Field(min_length=1, max_length=256)
     preparation: Preparation = Preparation()
     patch_size: tuple[PositiveInt, ...]
     case_count: int = 0

@@ -39,6 +39,7 @@ def derive_plan(
     patch_size: Sequence[int] | None = None,
     normalisation: Literal["zscore", "minmax", "none"] | None = None,
     max_patch_voxels: int = MAX_PATCH_VOXELS,
+    needs_labels: bool = True,
 ) -> Plan:
     """Derive the plan of a data set; every keyword overrides one rule.
 
@@ -65,13 +66,15 @@ def derive_plan(
         See `Preparation`.
     max_patch_voxels : int
         Upper limit of the product of a 3-D patch's sides.
+    needs_labels : bool
+        False accepts a data set of which no foreground label is known.
 
     Raises
     ------
     UsageError
         For overrides that contradict each other or the images.
     DataError
-        When no foreground label is known.
+        When no foreground label is known, unless none is needed.
     """
     image_dimensions = fingerprint.dimensions
     chosen = dimensions or image_dimensions
@@ -103,7 +106,9 @@ def derive_plan(
             "image_dimensions": image_dimensions,
             "slice_axis": axis,
             "channels": dataset.channel_names,
-            "classes": tuple(classes) if classes is not None else _classes(dataset, fingerprint, join=join_labels),
+            "classes": tuple(classes)
+            if classes is not None
+            else _classes(dataset, fingerprint, join=join_labels, needs_labels=needs_labels),
             "preparation": preparation,
             "patch_size": tuple(patch),
             "case_count": fingerprint.case_count,
@@ -216,14 +221,14 @@ def _prepared_grid(fingerprint: Fingerprint, preparation: Preparation) -> tuple[
     )
 
 
-def _classes(dataset: Dataset, fingerprint: Fingerprint, *, join: bool) -> tuple[LabelClass, ...]:
+def _classes(dataset: Dataset, fingerprint: Fingerprint, *, join: bool, needs_labels: bool) -> tuple[LabelClass, ...]:
     declared = dict(dataset.labels) or {f"label {value}": value for value in fingerprint.label_values if value != 0}
     if any(name.lower() == "ignore" for name in declared):
         msg = f"data set {dataset.name!r} declares an ignore label, which training does not know"
         raise DataError(msg, mend="give its voxels a class, or leave these cases unlabelled")
     background = next((name for name, value in declared.items() if value == 0), "background")
     foreground = sorted((value, name) for name, value in declared.items() if value != 0)
-    if not foreground:
+    if not foreground and needs_labels:
         msg = f"data set {dataset.name!r} has no foreground label"
         raise DataError(msg, mend="declare its labels, or check that the label files are not empty")
     classes = [LabelClass(name=background, values=(0,), output=0)]

@@ -57,6 +57,18 @@ def prepare_image(paths: Sequence[Path], plan: Plan, *, case_id: str) -> Prepare
         For a missing channel, channels on different grids, voxels that are not numbers, or a wrong number of axes.
     """
     channels, original = read_channels(paths, case_id=case_id)
+    return prepare_channels(channels, original, plan, paths=paths, case_id=case_id)
+
+
+def prepare_channels(
+    channels: Sequence[npt.NDArray[np.float32]],
+    original: Geometry,
+    plan: Plan,
+    *,
+    paths: Sequence[Path],
+    case_id: str,
+) -> PreparedScan:
+    """Prepare the channels of one case that were read before (`read_channels`); as `prepare_image`."""
     if len(channels) != len(plan.channels):
         msg = f"case {case_id}: {len(channels)} image files, the plan has {len(plan.channels)} channels {plan.channels}"
         raise DataError(msg, mend="give one file per channel")

@@ -35,29 +35,18 @@ def resample_linear(array: npt.NDArray[Any], source: Geometry, target: Geometry)
     """
     from scipy.ndimage import gaussian_filter
 
-    from fewscan.data.itk import simpleitk
+    from fewscan.data.itk_image import from_itk, resampler, to_itk
 
-    sitk = simpleitk()
     values = np.asarray(array, dtype=np.float32)
     if target == source:
         return np.ascontiguousarray(values)
-    factors = np.asarray(target.spacing_mm) / np.asarray(source.spacing_mm)
+    factors = _steps_mm(target, source) / np.asarray(source.spacing_mm)
     sigmas_vox = np.maximum(factors - 1.0, 0.0) / 2.0
     if sigmas_vox.any():
         values = gaussian_filter(values, sigmas_vox, mode="nearest")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose()))
-    image.SetSpacing(source.spacing_mm)
-    image.SetOrigin(source.origin_mm)
-    image.SetDirection(source.direction)
-    filter_ = sitk.ResampleImageFilter()
-    filter_.SetSize(target.size)
-    filter_.SetOutputSpacing(target.spacing_mm)
-    filter_.SetOutputOrigin(target.origin_mm)
-    filter_.SetOutputDirection(target.direction)
-    filter_.SetInterpolator(sitk.sitkLinear)
+    filter_ = resampler(target)
     filter_.UseNearestNeighborExtrapolatorOn()
-    result = filter_.Execute(image)  # named, because the view below does not keep its image alive
-    return np.array(sitk.GetArrayViewFromImage(result).transpose(), dtype=np.float32, order="C")
+    return from_itk(filter_.Execute(to_itk(values, source)))
 
 
 def resample_labels(labels: npt.NDArray[np.uint8], source: Geometry, target: Geometry) -> npt.NDArray[np.uint8]:
@@ -88,3 +77,13 @@ def resample_labels(labels: npt.NDArray[np.uint8], source: Geometry, target: Geo
         winner[share > best - 1e-6] = index
         best = np.maximum(best, share)
     return winner
+
+
+def _steps_mm(target: Geometry, source: Geometry) -> npt.NDArray[np.float64]:
+    """Return the distance of the target's voxels along each axis of the source."""
+    steps = np.asarray(target.spacing_mm)
+    if target.direction == source.direction:
+        return steps
+    n = target.dimensions
+    cosines = np.asarray(source.direction).reshape(n, n).T @ np.asarray(target.direction).reshape(n, n)
+    return np.asarray(np.sqrt(np.square(cosines * steps).sum(axis=1)))

@@ -2,6 +2,8 @@
 
 A stream is a pure function of (seed, step): cases come in shuffled order, every case once before any comes twice, and
 each patch is drawn by a generator of its own. So resuming needs nothing but the step, and batches can be read ahead.
+
+Whole scans, for registration, are centred on one common grid instead: see `centred_start`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,13 +35,15 @@ class Patches(NamedTuple):
     """One stream's share of a batch, as arrays.
 
     ``images`` (n, channels, *patch) float32; ``labels`` (n, *patch) uint8 or None; ``background`` (n, channels), the
-    value of an empty voxel of each sample; ``cases``, the ids.
+    value of an empty voxel of each sample; ``cases``, the ids; ``inside`` (n, 1, *patch) uint8, 1 where the scan has
+    data, or None where patches are cut out of scans.
     """
 
     images: FloatArray
     labels: LabelArray | None
     background: FloatArray
     cases: tuple[str, ...]
+    inside: LabelArray | None = None
 
 
 class PatchStream:
@@ -63,6 +67,9 @@ class PatchStream:
         Probability that a patch is centred on a voxel of a random foreground class of its case.
     slice_axis : int, optional
         Array axis to draw 2-D patches across, for slice-wise training on volumes.
+    whole_scans : bool
+        Every patch is a whole scan, centred and padded. No scan comes twice in one batch: an epoch ends early where
+        fewer are left than a batch takes, and there are never more patches than cases.
     """
 
     def __init__(
@@ -76,9 +83,13 @@ class PatchStream:
         with_labels: bool,
         foreground_fraction: float = 0.0,
         slice_axis: int | None = None,
+        whole_scans: bool = False,
     ) -> None:
         self.cases = sorted(cases, key=lambda case: case.id)
-        self.count, self.seed, self.name = count, seed, name
+        self.whole_scans = whole_scans
+        self.count, self.seed, self.name = min(count, len(cases)) if whole_scans else count, seed, name
+        # a batch of whole scans holds each one once, so it must not reach over the end of an epoch
+        self.epoch_length = len(cases) // self.count * self.count if whole_scans else len(cases)
         self.with_labels, self.foreground_fraction = with_labels, foreground_fraction
         self.slice_axis = slice_axis
         self.box = patch_size
@@ -90,7 +101,7 @@ class PatchStream:
 
     def at(self, step: int, *, rank: int = 0, world_size: int = 1) -> Patches:
         """Return the patches of process ``rank`` of ``world_size`` at ``step``."""
-        images, labels, backgrounds, ids = [], [], [], []
+        images, labels, insides, backgrounds, ids = [], [], [], [], []
         for slot in range(self.count):
             position = (step * world_size + rank) * self.count + slot
             case = self.case_at(position)
@@ -101,19 +112,30 @@ class PatchStream:
             images.append(self._flat(cut(image, start, self.box, background)))
             backgrounds.append(background)
             ids.append(case.id)
+            if self.whole_scans:
+                everywhere = np.ones((1, *image.shape[1:]), np.uint8)
+                insides.append(cut(everywhere, start, self.box, np.zeros(1, np.uint8)))
             if self.with_labels:
                 labels.append(self._flat(cut(case.label()[None], start, self.box, np.zeros(1, np.uint8)))[0])
-        return Patches(np.stack(images), np.stack(labels) if labels else None, np.stack(backgrounds), tuple(ids))
+        return Patches(
+            np.stack(images),
+            np.stack(labels) if labels else None,
+            np.stack(backgrounds),
+            tuple(ids),
+            np.stack(insides) if insides else None,
+        )
 
     def case_at(self, position: int) -> PatchSource:
         """Return the case at ``position`` of the endless shuffled sequence."""
-        epoch, index = divmod(position, len(self.cases))
+        epoch, index = divmod(position, self.epoch_length)
         return self.cases[self._order(epoch)[index]]
 
     def _epoch_order(self, epoch: int) -> list[int]:
         return [int(i) for i in generator_for(self.seed, self.name, "order", epoch).permutation(len(self.cases))]
 
     def _start(self, case: PatchSource, size: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
+        if self.whole_scans:
+            return centred_start(size, self.box)
         if self.with_labels and rng.random() < self.foreground_fraction:
             foreground = self._foreground(case.id)
             if foreground:
@@ -124,6 +146,19 @@ class PatchStream:
     def _flat(self, patch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Drop the slice axis of a slice-wise patch."""
         return patch if self.slice_axis is None else patch.squeeze(self.slice_axis + 1)
+
+
+def centred_start(size: Sequence[int], box: Sequence[int]) -> tuple[int, ...]:
+    """Return the start of the box that shares its centre with the scan, where need be half a voxel before it.
+
+    Training and prediction place whole scans by this rule: padded where the box is larger, cropped where it is smaller.
+
+    Examples
+    --------
+    >>> centred_start((5, 5, 4), (8, 3, 4))
+    (-1, 1, 0)
+    """
+    return tuple(-((b - n) // 2) if b >= n else (n - b) // 2 for n, b in zip(size, box, strict=True))
 
 
 def random_start(size: Sequence[int], box: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:

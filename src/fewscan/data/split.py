@@ -28,7 +28,8 @@ class Split(Settings):
     Attributes
     ----------
     labelled : tuple of str
-        Train with image and label; in the order drawn, so that smaller subsets are its beginning.
+        Train with image and label; in the order drawn, so that smaller subsets are its beginning. Empty only for a
+        method that needs no labels.
     unlabelled : tuple of str
         Train with the image alone, even where a label exists.
     validation : tuple of str
@@ -51,8 +52,8 @@ class Split(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         ids = [*self.labelled, *self.unlabelled, *self.validation, *self.test]
-        if not self.labelled:
-            msg = "a split needs at least one labelled case"
+        if not (self.labelled or self.unlabelled):
+            msg = "a split needs at least one labelled case, or unlabelled ones for a method that needs no labels"
             raise ValueError(msg)
         twice = sorted({case_id for case_id in ids if ids.count(case_id) > 1})
         if twice:
@@ -73,6 +74,7 @@ def make_split(
     validation: Choice = 0,
     test: Choice | None = None,
     seed: int = 0,
+    needs_labels: bool = True,
 ) -> Split:
     """Divide a data set into parts.
 
@@ -91,6 +93,8 @@ def make_split(
         that is named may lack one.
     seed : int
         Of the drawing.
+    needs_labels : bool
+        False allows that no case is labelled, because none is or because ``labelled`` is 0.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def make_split(
     notes: list[str] = []
     order = seeded([unit for unit in units if unit not in out and usable(units[unit])], seed)
     pool = sum(len(usable(units[unit])) for unit in order)
-    if not pool:
+    if not pool and needs_labels:
         raise DataError(
             f"data set {dataset.name!r} has no label to train with: of {len(dataset)} cases, "
             f"{sum(case.label is not None for case in dataset)} have one, and those are prescribed for other parts",
@@ -137,7 +141,9 @@ def make_split(
     if not named:
         free = [unit for unit in order if unit not in out]
         left = sum(len(usable(units[unit])) for unit in free)
-        count = left if labelled is None else count_of(Part.LABELLED, labelled, pool)
+        count = left if labelled is None else count_of(Part.LABELLED, labelled, pool, at_least=int(needs_labels))
+        if not needs_labels and count == 0:
+            return _collect(dataset, (), out, seed, notes)
         named = [case.id for unit in take(Part.LABELLED, count, free, units, notes) for case in usable(units[unit])]
     return _collect(dataset, named, out, seed, notes)
 

@@ -17,6 +17,7 @@ from fewscan.data.plan import Plan
 from fewscan.data.split import Split, make_split
 from fewscan.errors import DataError, UsageError
 from fewscan.experiments.study import Amount, MethodEntry, Study
+from fewscan.methods.registry import method_class
 from fewscan.settings import nearest_key
 from fewscan.training.settings import SAFE_ON_RESUME, TrainSettings, lay_over, nest, resolve_settings
 
@@ -170,6 +171,11 @@ def _resolve(amount: Amount, parts: _Parts) -> Labelled:
 def _make_cell(study: Study, entry: MethodEntry, preset: str, labelled: Labelled, split: Split) -> Cell:
     config = lay_over(nest(study.settings), nest(entry.settings))
     settings = resolve_settings(method=entry.method, preset=preset, config=config, overrides={"seed": split.seed})
+    if (task := method_class(settings.method).task) != "segmentation":
+        raise UsageError(
+            f"method {settings.method} is for {task}, and a study compares segmentations",
+            mend="Leave it out of the study.",
+        )
     return Cell(Row(entry.name, preset, labelled), settings, split, _digest(study, settings, split))
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from fewscan import __version__
 from fewscan.data.plan import Plan
 from fewscan.errors import DataError, UsageError
-from fewscan.networks.registry import NetworkSpec, build_network
+from fewscan.networks.registry import NetworkSpec, build_network, is_registration_network
 from fewscan.settings import Settings
 from fewscan.tensor_file import read_tensors, write_tensors
 
@@ -112,7 +112,7 @@ def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:
             spec.network,
             dimensions=spec.plan.dimensions,
             channels=len(spec.plan.channels),
-            classes=spec.plan.class_count,
+            classes=None if is_registration_network(spec.network.name) else spec.plan.class_count,
         )
     except UsageError as error:
         raise DataError(f"{path}: the model's specification is not valid: {error.message}", mend=error.mend) from None

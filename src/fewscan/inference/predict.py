@@ -9,10 +9,9 @@ written first of all, so that it also tells a folder of predictions, which may b
 
 import json
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,12 @@ import torch
 from fewscan import __version__
 from fewscan.data.case import Case
 from fewscan.data.geometry import Geometry
-from fewscan.data.image_io import image_stem, image_suffix, is_image_file, write_image
-from fewscan.data.layouts import list_scans
+from fewscan.data.image_io import image_suffix, write_image
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_image
-from fewscan.errors import DataError, FewscanError, UsageError
 from fewscan.files import write_atomically
 from fewscan.inference.model_file import model_path
+from fewscan.inference.outputs import Outcome, as_paths, find_scans, guard_folder
 from fewscan.inference.predictor import Predictor
 from fewscan.inference.restore import Restored
 from fewscan.training.device import resolve_device
@@ -38,36 +36,6 @@ CONFIDENCE = "_confidence"
 # formats whose data lie in a second file, which cannot be replaced in one step
 _SINGLE_FILE = {".nhdr": ".nrrd", ".mhd": ".mha"}
 _FLAT = (".png", ".tif", ".tiff")  # without geometry, 2-D
-
-
-@dataclass
-class Outcome:
-    """What has been predicted so far, and what has failed."""
-
-    total: int
-    progress: Callable[[str, int], None] | None
-    scans: list[dict[str, Any]] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
-    first_error: Exception | None = None
-
-    def succeeded(self, case_id: str, files: Sequence[Path], seconds: float) -> None:
-        """Note a scan whose files are written."""
-        self.scans.append({"id": case_id, "files": [path.name for path in files], "seconds": round(seconds, 3)})
-        self._report(case_id)
-
-    def failed(self, case_id: str, error: Exception) -> None:
-        """Note a scan that could not be predicted, with what to do about it."""
-        if isinstance(error, FewscanError):
-            text = error.message + (f" ({error.mend})" if error.mend else "")
-        else:
-            text = f"{type(error).__name__}: {error}"
-        self.failures[case_id] = text
-        self.first_error = self.first_error or error
-        self._report(case_id)
-
-    def _report(self, case_id: str) -> None:
-        if self.progress is not None:
-            self.progress(case_id, self.total)
 
 
 def predict(
@@ -125,8 +93,15 @@ def predict(
     file, out = model_path(Path(model)), Path(out)
     predictor = Predictor.load(file, device=resolve_device(device), precision=precision, views=views, overlap=overlap)
     plan = predictor.spec.plan
-    cases = _find_scans(scans, plan)
-    _check_folder(out, scans, cases)
+    cases = find_scans(scans, channels=len(plan.channels))
+    guard_folder(
+        out,
+        places=as_paths(scans),
+        inputs=[path for case in cases for path in (*case.images, case.label) if path is not None],
+        stems=[case.id for case in cases],
+        record=RECORD_NAME,
+        what="predictions",
+    )
 
     settings = {
         "device": str(predictor.device),
@@ -148,7 +123,7 @@ def predict(
             outcome.failed(case.id, error)
         else:
             labels[case.id] = files[0]
-            outcome.succeeded(case.id, files, seconds)
+            outcome.succeeded({"id": case.id, "files": [path.name for path in files], "seconds": round(seconds, 3)})
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         for case, prepared in _prepared_ahead(cases, plan, reader):
@@ -170,7 +145,7 @@ def predict(
 
     _write_record(out, file, predictor, settings, outcome)
     if outcome.failures:
-        raise _summary(outcome, out) from outcome.first_error
+        raise outcome.summary(out, what="scans", done="predicted") from outcome.first_error
     return [labels[case.id] for case in cases]
 
 
@@ -193,39 +168,6 @@ def output_path(out: Path, case: Case, *, kind: str, flat: bool) -> Path:
     if not suffix or (suffix in _FLAT and not (flat and kind in ("uint8", "uint16"))):
         suffix = ".nii.gz"
     return out / f"{case.id}{suffix}"
-
-
-def _find_scans(scans: Path | str | Sequence[Path | str], plan: Plan) -> list[Case]:
-    places = [scans] if isinstance(scans, (str, Path)) else list(scans)
-    cases = [case for place in places for case in list_scans(Path(place), channels=len(plan.channels))]
-    if not cases:
-        raise DataError(f"no scans found in {', '.join(str(place) for place in places)}")
-    for case_id, count in Counter(case.id for case in cases).items():
-        if count > 1:
-            raise DataError(
-                f"{count} scans are called {case_id!r}, so their predictions would replace one another",
-                mend="Rename them, or predict them into different folders.",
-            )
-        if Path(case_id).name != case_id:
-            raise DataError(f"scan {case_id!r}: its name is not a file name", mend="Rename the scan.")
-    return cases
-
-
-def _check_folder(out: Path, scans: Path | str | Sequence[Path | str], cases: Sequence[Case]) -> None:
-    """Refuse to write predictions among scans or labels, where they would be taken for these or replace them."""
-    places = [scans] if isinstance(scans, (str, Path)) else list(scans)
-    files = [path for case in cases for path in (*case.images, case.label) if path is not None]
-    taken = {Path(place).resolve() for place in places} | {path.resolve().parent for path in files}
-    mend = "Give another folder for the predictions."
-    if out.resolve() in taken:
-        raise UsageError(f"--out {out}: holds the scans themselves or their labels", mend=mend)
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / RECORD_NAME).exists():
-        ids = {case.id for case in cases}
-        foreign = sorted(path.name for path in out.iterdir() if is_image_file(path) and image_stem(path) in ids)
-        if foreign:
-            shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
-            raise UsageError(f"--out {out}: holds {shown}, no predictions of fewscan, and would lose them", mend=mend)
 
 
 def _prepared_ahead(
@@ -264,16 +206,8 @@ def _write_record(out: Path, file: Path, predictor: Predictor, settings: dict[st
             "model": predictor.spec.fewscan_version,
             "torch": torch.__version__,
         },
-        "scans": outcome.scans,
+        "scans": outcome.done,
         "failures": outcome.failures,
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
     write_atomically(out / RECORD_NAME, text.encode())
-
-
-def _summary(outcome: Outcome, out: Path) -> DataError:
-    lines = [f"{case_id}: {text}" for case_id, text in outcome.failures.items()]
-    return DataError(
-        f"{len(lines)} of {outcome.total} scans could not be predicted:\n  " + "\n  ".join(lines),
-        mend=f"The others are in {out}. Mend or remove these scans and predict them again.",
-    )

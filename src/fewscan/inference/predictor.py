@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from fewscan.augment.views import View
 from fewscan.augment.views import views as make_views
 from fewscan.data.scan_meta import ScanMeta
-from fewscan.errors import DataError
+from fewscan.errors import DataError, UsageError
 from fewscan.inference.model_file import ModelSpec, load_model
 from fewscan.inference.restore import Restored, restore
 from fewscan.inference.sliding_window import check_overlap, predict_probabilities
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
+from fewscan.networks.registry import is_registration_network
 
 BATCH_VOXELS = 2**19  # one 3-D window of ordinary size, or several slices, fill a device
 
@@ -79,10 +80,15 @@ class Predictor:
         DataError
             If the model file is not intact.
         UsageError
-            For an overlap, a precision or a number of views that does not exist.
+            For an overlap, a precision or a number of views that does not exist, or a registration model.
         """
         check_overlap(overlap)
         network, spec = load_model(model)
+        if is_registration_network(spec.network.name):
+            raise UsageError(
+                f"{model}: is a registration model, which lays one scan onto another and segments none",
+                mend="Use fewscan register.",
+            )
         chosen = make_views(spec.plan.dimensions, views, flip_axes=spec.details.get("flip_axes"))
         dtype = resolve_precision(precision, device)
         layout = best_layout(spec.plan.dimensions, device, dtype)
@@ -103,13 +109,15 @@ class Predictor:
         DataError
             If the network gives numbers that are not finite.
         """
-        plan = self.spec.plan
+        plan, window = self.spec.plan, self.spec.plan.patch_size
+        if getattr(self.network, "whole_scans", False):  # one window, centred on the scan as in training
+            window = tuple(max(sides) for sides in zip(window, image.shape[1:], strict=True))
         found = predict_probabilities(
             self.network,
             torch.from_numpy(np.require(image, requirements=["C", "W"])),  # a copy of a read-only memory map
-            patch_size=plan.patch_size,
+            patch_size=window,
             overlap=self.overlap,
-            batch_size=max(1, BATCH_VOXELS // math.prod(plan.patch_size)),
+            batch_size=max(1, BATCH_VOXELS // math.prod(window)),
             background=background,
             slice_axis=plan.slice_axis,
             views=self.views,

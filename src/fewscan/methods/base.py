@@ -5,12 +5,14 @@ It is a `torch.nn.Module`, so that its students, teachers and heads are saved, r
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
+from fewscan.data.whole_scan import WholeScan
+from fewscan.networks.registry import NetworkSpec
 from fewscan.settings import Settings
 
 
@@ -51,6 +53,16 @@ class Method(nn.Module, ABC):
         Overrides of the training settings for ``paper`` (as published) and ``recommended`` (fixed and tuned).
     uses_unlabelled : bool
         Whether the method wants an unlabelled stream.
+    task : "segmentation" or "registration"
+        What its predictor does: ``fewscan predict`` or ``fewscan register``.
+    network_kind : "segmentation" or "registration"
+        What `networks` is given to build with.
+    whole_scans : bool
+        Whether patches are whole scans, centred and padded to one common grid, with `Batch.inside` saying where they
+        have data.
+    needs_labels : bool
+        Whether at least one labelled scan is needed; otherwise ``--labelled 0`` trains, and `Batch.images` may have no
+        entries.
 
     Parameters
     ----------
@@ -69,6 +81,10 @@ class Method(nn.Module, ABC):
     hyper_parameters: ClassVar[type[HyperParameters]] = HyperParameters
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "recommended": {}}
     uses_unlabelled: ClassVar[bool] = False
+    task: ClassVar[Literal["segmentation", "registration"]] = "segmentation"
+    network_kind: ClassVar[Literal["segmentation", "registration"]] = "segmentation"
+    whole_scans: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = True
 
     def __init__(self, hyper: Any, build: Callable[[], nn.Module], context: Context) -> None:
         super().__init__()
@@ -78,6 +94,17 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def networks(self, build: Callable[[], nn.Module]) -> None:
         """Make the networks and set them as attributes."""
+
+    def remember(self, scans: Iterable[WholeScan]) -> None:
+        """Take what is to be kept of the labelled scans, before training and before a checkpoint is loaded.
+
+        Scans are read as they are taken: a method that takes none, as most do, costs nothing.
+
+        Parameters
+        ----------
+        scans : iterable of WholeScan
+            The labelled scans of the run, whole and not augmented, centred on a grid of the plan's patch size.
+        """
 
     @abstractmethod
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -93,6 +120,10 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def predictor(self) -> nn.Module:
         """Return the network that predicts; it is what validation measures and what the model file holds."""
+
+    def predictor_spec(self, network: NetworkSpec) -> NetworkSpec:
+        """Return what builds `predictor`, given the specification of the run's network; that itself unless told."""
+        return network
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return `loss`; PyTorch's data-parallel wrapper needs it under this name."""

@@ -7,6 +7,8 @@ from fewscan.methods.base import Method
 from fewscan.settings import nearest_key
 
 _METHODS = {
+    "multi_atlas": "fewscan.methods.multi_atlas:MultiAtlasSegmentation",
+    "registration": "fewscan.methods.registration:Registration",
     "supervised": "fewscan.methods.supervised:Supervised",
     "mean_teacher": "fewscan.methods.mean_teacher:MeanTeacher",
     "uncertainty_aware_mean_teacher": "fewscan.methods.uncertainty_aware_mean_teacher:UncertaintyAwareMeanTeacher",

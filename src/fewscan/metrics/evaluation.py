@@ -93,14 +93,14 @@ class Evaluation:
         data["means"] = {label: asdict(check) for label, check in self.means.items()}
         for name in ("scores", "summary", "comparison"):
             data[name] = [asdict(row) for row in data[name]]
-        plain: dict[str, Any] = _plain(data)
+        plain: dict[str, Any] = plain_json(data)
         return plain
 
     def write(self, folder: Path) -> list[Path]:
         """Write per-case scores, summary, comparison (with a baseline) and all of it as JSON; return the files."""
-        files = {SCORES_FILE: _csv(self._score_lines()), SUMMARY_FILE: _csv(_lines(self.summary))}
+        files = {SCORES_FILE: csv_text(self._score_lines()), SUMMARY_FILE: csv_text(_lines(self.summary))}
         if self.comparison:
-            files[COMPARISON_FILE] = _csv(_comparison_lines(self.comparison))
+            files[COMPARISON_FILE] = csv_text(_comparison_lines(self.comparison))
         elif (folder / JSON_FILE).exists():
             # one left by an earlier evaluation would not belong to these scores
             (folder / COMPARISON_FILE).unlink(missing_ok=True)
@@ -134,7 +134,8 @@ def _comparison_lines(rows: Sequence[ComparisonRow]) -> list[list[Any]]:
     return lines
 
 
-def _csv(lines: Iterable[Sequence[Any]]) -> str:
+def csv_text(lines: Iterable[Sequence[Any]]) -> str:
+    """Return lines of cells as CSV; NaN becomes ``n/a``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for line in lines:
@@ -142,11 +143,12 @@ def _csv(lines: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """Return a tree of mappings and sequences with infinity and NaN encoded as the module says."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_json(item) for item in value]
     if isinstance(value, float):
         return None if isnan(value) else str(value) if isinf(value) else value
     return value

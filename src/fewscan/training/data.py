@@ -41,14 +41,26 @@ class TrainingData:
 
             self.dataset = load_dataset(path)
 
-    def split(self, *, labelled: Choice, validation: Choice, test: Choice, seed: int) -> Split:
+    def split(
+        self, *, labelled: Choice, validation: Choice, test: Choice, seed: int, needs_labels: bool = True
+    ) -> Split:
         """Draw the parts; see `fewscan.data.split.make_split`."""
         return make_split(
-            self.dataset, labelled=labelled, validation=0 if validation is None else validation, test=test, seed=seed
+            self.dataset,
+            labelled=labelled,
+            validation=0 if validation is None else validation,
+            test=test,
+            seed=seed,
+            needs_labels=needs_labels,
         )
 
-    def plan(self, split: Split, plan: Plan | None, planning: Mapping[str, Any] | None) -> Plan:
-        """Return ``plan`` if given, else the plan that the training scans suggest, with the wishes of ``planning``."""
+    def plan(
+        self, split: Split, plan: Plan | None, planning: Mapping[str, Any] | None, *, needs_labels: bool = True
+    ) -> Plan:
+        """Return ``plan`` if given, else the plan that the training scans suggest, with the wishes of ``planning``.
+
+        ``needs_labels=False`` accepts scans of which no label is known.
+        """
         if self.store is not None:
             if plan is not None or planning:
                 raise UsageError(
@@ -65,7 +77,7 @@ class TrainingData:
         fingerprint = take_fingerprint(
             self.dataset, sorted(images), label_ids=sorted(labels), workers=self.workers, progress=self.show
         )
-        return derive_plan(self.dataset, fingerprint, **(planning or {}))
+        return derive_plan(self.dataset, fingerprint, needs_labels=needs_labels, **(planning or {}))
 
     def prepare(self, split: Split, plan: Plan, place: Path) -> PreparedStore:
         """Prepare what training reads of the data set into ``place``; a prepared store is returned as it is."""

@@ -26,6 +26,7 @@ from fewscan.training.log import RunLog
 from fewscan.training.optimisers import build_optimiser, optimiser_tensors, restore_optimiser, set_learning_rate
 from fewscan.training.settings import TrainSettings, changed_on_resume
 from fewscan.training.streams import BatchMaker, Streams, read_ahead
+from fewscan.training.validation import Validation
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Training:
     folder : Path
         The run folder, for log and checkpoints.
     validate : callable or None
-        Maps the predicting network to Dice by class.
+        Maps the predicting network to its scores on the validation cases.
     save_best : callable
         Called with the predicting network when validation improved.
     on_step : callable
@@ -56,7 +57,7 @@ class Training:
     batches: BatchMaker
     fabric: Any
     folder: Path
-    validate: Callable[[nn.Module], dict[str, float]] | None
+    validate: Callable[[nn.Module], Validation] | None
     save_best: Callable[[nn.Module], None]
     on_step: Callable[[str], None] = lambda note: None
     seconds: float = 0.0
@@ -202,12 +203,13 @@ class Training:
         if self.fabric.is_global_zero:
             network = self.predictor
             network.eval()
-            dice = self.validate(network)
+            found = self.validate(network)
             self.module.train()
-            mean = sum(dice.values()) / len(dice) if dice else 0.0
-            self.log.write({"kind": "validation", "step": done - 1, "dice": dice, "mean_dice": mean})
-            if mean > self.best.get("mean_dice", -1.0):
-                self.best = {"step": done, "mean_dice": mean}
+            scores = {"dice": dict(found.dice), "mean_dice": found.mean_dice, **found.more}
+            self.log.write({"kind": "validation", "step": done - 1, **scores})
+            name, value = found.decisive
+            if value > self.best.get(name, -math.inf):
+                self.best = {"step": done, name: value}
                 self.save_best(network)
         self.fabric.barrier()
 

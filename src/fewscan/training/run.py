@@ -168,7 +168,9 @@ def _asked(run: Run, data: Path, wishes: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = json.loads(json.dumps(wishes, default=_plain))
     before = run.summary
     asked: dict[str, Any] = before.get("asked", given)
-    changed = [key for key, value in given.items() if value not in (None, 0) and value != asked[key]]
+    # 0 is what validation is unless told, but a wish of its own where labels are counted
+    unsaid = {key: (None, 0) if key == "validation" else (None,) for key in given}
+    changed = [key for key, value in given.items() if value not in unsaid[key] and value != asked[key]]
     source = Path(before.get("data", data))
     if source.exists() and source.resolve() != data.resolve():
         changed.append(f"data ({source})")
@@ -192,16 +194,18 @@ def _prepare(
     Whatever an interrupted run wrote already is kept, so that it continues with the same decisions. The split is drawn
     before anything is written: a wish that cannot be met leaves no run behind.
     """
+    from fewscan.methods.registry import method_class
     from fewscan.training.start import fitted_plan
+    from fewscan.training.whole_scans import whole_scan_plan
 
-    folder = run.folder
+    folder, method = run.folder, method_class(settings.method)
     if store is not None and data.store is not None:
         raise UsageError(f"{data.store.path}: is a prepared store already", mend="Leave --store out.")
     if (folder / "split.json").is_file():
         split = run.split
     else:
         parts = {key: asked[key] for key in ("labelled", "validation", "test")}
-        split = data.split(**parts, seed=settings.seed)
+        split = data.split(**parts, seed=settings.seed, needs_labels=method.needs_labels)
         for note in () if data.quiet else split.notes:
             say(f"note: {note}")
     if not (folder / "settings.yaml").is_file():
@@ -214,8 +218,11 @@ def _prepare(
         write_json(folder / "split.json", split.model_dump(mode="json"))
     if not (folder / "plan.yaml").is_file():
         chosen = None if asked["plan"] is None else Plan.parse(asked["plan"], source="plan")
-        fitted_plan(data.plan(split, chosen, asked["planning"]), settings).write(folder / "plan.yaml")
-    data.prepare(split, run.plan, _place(run, data.path))
+        plan = data.plan(split, chosen, asked["planning"], needs_labels=method.needs_labels)
+        fitted_plan(plan, settings).write(folder / "plan.yaml")
+    prepared = data.prepare(split, run.plan, _place(run, data.path))
+    if method.whole_scans:  # only the prepared scans tell how large they are
+        whole_scan_plan(run.plan, prepared, split).write(folder / "plan.yaml")
 
 
 def _place(run: Run, data: Path) -> Path:

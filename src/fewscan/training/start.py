@@ -11,7 +11,8 @@ from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedCase, PreparedStore
 from fewscan.data.sampling import PatchStream
 from fewscan.data.split import Split
-from fewscan.errors import DataError
+from fewscan.data.whole_scan import whole_scan
+from fewscan.errors import DataError, UsageError
 from fewscan.files import write_json
 from fewscan.inference.model_file import ModelSpec, save_model
 from fewscan.inference.predictor import Predictor
@@ -20,15 +21,18 @@ from fewscan.methods.registry import method_class
 from fewscan.networks.allocator import keep_freed_memory
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
-from fewscan.networks.registry import NetworkSpec, build_network, fit_levels
+from fewscan.networks.registry import NetworkSpec, build_network, fit_levels, fit_registration_levels
 from fewscan.progress import progress, say
+from fewscan.registration.predictor import RegistrationPredictor
+from fewscan.registration.validation import validate_pairs
 from fewscan.seeding import seed_for
 from fewscan.training.environment import describe_environment, peak_memory_mib
 from fewscan.training.log import read_log
 from fewscan.training.loop import Training
 from fewscan.training.settings import TrainSettings
 from fewscan.training.streams import BatchMaker, Streams
-from fewscan.training.validation import validate
+from fewscan.training.validation import Validation, validate
+from fewscan.training.whole_scans import check_memory, check_plan
 
 
 def start_training(
@@ -45,12 +49,24 @@ def start_training(
     keep_freed_memory()
     device = fabric.device
     method = build_method(settings, plan)
+    streams = make_streams(store, split, plan, settings, method=type(method))
+    method.remember(whole_scan(store.case(case_id), plan.patch_size) for case_id in split.labelled)
     dtype = resolve_precision(settings.precision, device)
     layout = best_layout(plan.dimensions, device, dtype)
     method.to(device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
     details = _details(settings, split, plan)
-    spec = ModelSpec(plan=plan, network=network_spec(settings, plan), method=settings.method, details=details)
+    network = method.predictor_spec(network_spec(settings, plan))
+    spec = ModelSpec(plan=plan, network=network, method=settings.method, details=details)
     validation = [store.case(case_id) for case_id in split.validation]
+    if method.whole_scans:
+        counts = {"labelled": streams.labelled, "unlabelled": streams.unlabelled}
+        check_memory(
+            method,
+            plan,
+            **{name: stream.count if stream else 0 for name, stream in counts.items()},
+            device=device,
+            dtype=dtype,
+        )
     if fabric.is_global_zero:
         write_json(run.folder / "environment.json", describe_environment(device))
     quiet = quiet or not fabric.is_global_zero
@@ -60,7 +76,7 @@ def start_training(
         training = Training(
             method=method,
             settings=settings,
-            streams=make_streams(store, split, plan, settings, unlabelled=method.uses_unlabelled),
+            streams=streams,
             batches=BatchMaker(
                 settings.augmentation,
                 device=device,
@@ -71,7 +87,7 @@ def start_training(
             ),
             fabric=fabric,
             folder=run.folder,
-            validate=_validator(validation, spec, device, dtype) if validation else None,
+            validate=_validator(validation, spec, device, dtype, task=method.task) if validation else None,
             save_best=lambda network: save_model(run.folder / "model_best.safetensors", network, spec),
             on_step=lambda note: shown.advance(note=note),
         )
@@ -90,7 +106,8 @@ def build_method(settings: TrainSettings, plan: Plan) -> Method:
     torch.manual_seed(seed_for(settings.seed, "initialise"))
 
     def build() -> nn.Module:
-        return build_network(spec, dimensions=plan.dimensions, channels=len(plan.channels), classes=plan.class_count)
+        classes = None if cls.network_kind == "registration" else plan.class_count
+        return build_network(spec, dimensions=plan.dimensions, channels=len(plan.channels), classes=classes)
 
     hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {settings.method}")
     context = Context(classes=plan.class_count, dimensions=plan.dimensions, iterations=settings.iterations)
@@ -99,11 +116,16 @@ def build_method(settings: TrainSettings, plan: Plan) -> Method:
 
 def network_spec(settings: TrainSettings, plan: Plan) -> NetworkSpec:
     """Return the run's network, its depth fitted to the patch where the settings leave it open."""
-    return fit_levels(settings.network, settings.patch_size or plan.patch_size)
+    size = settings.patch_size or plan.patch_size
+    return fit_registration_levels(fit_levels(settings.network, size), size)
 
 
 def fitted_plan(plan: Plan, settings: TrainSettings) -> Plan:
-    """Return the plan with the run's patch size, rounded up to what the network can divide along each axis."""
+    """Return the plan with the run's patch size, rounded up to what the network can divide along each axis.
+
+    For a method that takes whole scans, `whole_scan_plan` sets the size when the scans have been prepared.
+    """
+    check_plan(method_class(settings.method), plan, patch_size=settings.patch_size)
     wanted = plan.model_dump() | {"patch_size": settings.patch_size or plan.patch_size}
     plan = Plan.parse(wanted, source="settings")
     network = build_method(settings, plan).predictor()
@@ -124,24 +146,43 @@ def patch_spacing_mm(plan: Plan) -> tuple[float, ...] | None:
 
 
 def make_streams(
-    store: PreparedStore, split: Split, plan: Plan, settings: TrainSettings, *, unlabelled: bool
+    store: PreparedStore, split: Split, plan: Plan, settings: TrainSettings, *, method: type[Method]
 ) -> Streams:
-    """Return the labelled stream and, where wanted and possible, the unlabelled one."""
-    common: dict[str, Any] = {"patch_size": plan.patch_size, "seed": settings.seed, "slice_axis": plan.slice_axis}
-    labelled = PatchStream(
-        [store.case(case_id) for case_id in split.labelled],
-        count=settings.batch.labelled,
-        name="labelled",
-        with_labels=True,
-        foreground_fraction=settings.foreground_fraction,
-        **common,
-    )
-    _require_every_class(store, split, plan)
-    if not (unlabelled and split.unlabelled and settings.batch.unlabelled):
-        return Streams(labelled, None)
-    cases = [store.case(case_id) for case_id in split.unlabelled]
-    stream = PatchStream(cases, count=settings.batch.unlabelled, name="unlabelled", with_labels=False, **common)
-    return Streams(labelled, stream)
+    """Return the labelled stream, unless no scan is labelled, and, where wanted and possible, the unlabelled one.
+
+    Raises
+    ------
+    UsageError
+        When no scan is labelled and the method cannot do without.
+    DataError
+        When the method needs labels and a class has none.
+    """
+    common: dict[str, Any] = {
+        "patch_size": plan.patch_size,
+        "seed": settings.seed,
+        "slice_axis": plan.slice_axis,
+        "whole_scans": method.whole_scans,
+    }
+    labelled = unlabelled = None
+    if method.needs_labels and not split.labelled:
+        raise UsageError(
+            f"method {method.name} needs at least one labelled scan", mend="Label one, or raise --labelled."
+        )
+    if split.labelled:
+        labelled = PatchStream(
+            [store.case(case_id) for case_id in split.labelled],
+            count=settings.batch.labelled,
+            name="labelled",
+            with_labels=True,
+            foreground_fraction=settings.foreground_fraction,
+            **common,
+        )
+    if method.needs_labels:
+        _require_every_class(store, split, plan)
+    if method.uses_unlabelled and split.unlabelled and settings.batch.unlabelled:
+        cases = [store.case(case_id) for case_id in split.unlabelled]
+        unlabelled = PatchStream(cases, count=settings.batch.unlabelled, name="unlabelled", with_labels=False, **common)
+    return Streams(labelled, unlabelled)
 
 
 def _require_every_class(store: PreparedStore, split: Split, plan: Plan) -> None:
@@ -155,12 +196,23 @@ def _require_every_class(store: PreparedStore, split: Split, plan: Plan) -> None
 
 
 def _validator(
-    cases: list[PreparedCase], spec: ModelSpec, device: torch.device, dtype: torch.dtype
-) -> Callable[[nn.Module], dict[str, float]]:
-    def run_validation(network: nn.Module) -> dict[str, float]:
-        return validate(Predictor(network=network, spec=spec, device=device, dtype=dtype), cases)
+    cases: list[PreparedCase], spec: ModelSpec, device: torch.device, dtype: torch.dtype, *, task: str
+) -> Callable[[nn.Module], Validation]:
+    def validate_segmentation(network: nn.Module) -> Validation:
+        return Validation(validate(Predictor(network=network, spec=spec, device=device, dtype=dtype), cases))
 
-    return run_validation
+    def validate_registration(network: nn.Module) -> Validation:
+        predictor = RegistrationPredictor(network=network, spec=spec, device=device, dtype=dtype)
+        return validate_pairs(predictor, cases)
+
+    if task == "segmentation":
+        return validate_segmentation
+    if len(cases) == 1:
+        raise UsageError(
+            "registration is validated on pairs, and there is one validation case",
+            mend="Give --validation 2 or more, or leave it out.",
+        )
+    return validate_registration
 
 
 def _details(settings: TrainSettings, split: Split, plan: Plan) -> dict[str, Any]:
@@ -170,6 +222,7 @@ def _details(settings: TrainSettings, split: Split, plan: Plan) -> dict[str, Any
         "flip_axes": list(range(plan.dimensions) if flips is None else flips),
         "iterations": settings.iterations,
         "seed": settings.seed,
+        "hyper": settings.hyper,
         "labelled": list(split.labelled),
         "annotation_cost": len(split.labelled) + len(split.validation),
     }

@@ -7,24 +7,26 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from fewscan.augment.pipeline import augment
+from fewscan.augment.pipeline import augment_whole
 from fewscan.augment.settings import Augmentation
 from fewscan.data.batch import Batch
 from fewscan.data.sampling import Patches, PatchStream
 from fewscan.seeding import seed_for
 
 T = TypeVar("T")
+Share = tuple[Tensor, Tensor | None, Tensor | None]
+"""Images, labels and, of whole scans, where they have data."""
 
 
 class Streams(NamedTuple):
-    """The labelled stream, and the unlabelled one where the method wants it."""
+    """The labelled stream and the unlabelled one; None where there is none or the method does not want it."""
 
-    labelled: PatchStream
+    labelled: PatchStream | None
     unlabelled: PatchStream | None
 
-    def at(self, step: int, rank: int, world_size: int) -> tuple[Patches, Patches | None]:
+    def at(self, step: int, rank: int, world_size: int) -> tuple[Patches | None, Patches | None]:
         """Return both shares of the batch at ``step``."""
-        labelled = self.labelled.at(step, rank=rank, world_size=world_size)
+        labelled = self.labelled.at(step, rank=rank, world_size=world_size) if self.labelled else None
         unlabelled = self.unlabelled.at(step, rank=rank, world_size=world_size) if self.unlabelled else None
         return labelled, unlabelled
 
@@ -71,28 +73,42 @@ class BatchMaker:
         self.augmentation, self.device, self.memory_format = augmentation, device, memory_format
         self.seed, self.rank, self.spacing_mm = seed, rank, spacing_mm
 
-    def make(self, step: int, labelled: Patches, unlabelled: Patches | None) -> Batch:
-        """Return the batch of ``step``."""
-        images, labels = self._augmented(labelled, step, "labelled")
+    def make(self, step: int, labelled: Patches | None, unlabelled: Patches | None) -> Batch:
+        """Return the batch of ``step``; a share that is None has no entries."""
+        first = None if labelled is None else self._augmented(labelled, step, "labelled")
+        second = None if unlabelled is None else self._augmented(unlabelled, step, "unlabelled")
+        some = first or second
+        if some is None:
+            msg = "a batch needs labelled patches, unlabelled ones, or both"
+            raise ValueError(msg)
+        images, labels, inside = first or _none_of(some)
         if labels is None:
             msg = "the labelled stream must carry labels"
             raise ValueError(msg)
-        if unlabelled is None:
-            return Batch(images, labels, images[:0], labelled.cases, ())
-        more, _ = self._augmented(unlabelled, step, "unlabelled")
-        return Batch(images, labels, more, labelled.cases, unlabelled.cases)
+        more, _, more_inside = second or _none_of(some)
+        cases, more_cases = (() if patches is None else patches.cases for patches in (labelled, unlabelled))
+        return Batch(images, labels, more, cases, more_cases, inside, more_inside)
 
-    def _augmented(self, patches: Patches, step: int, stream: str) -> tuple[Tensor, Tensor | None]:
+    def _augmented(self, patches: Patches, step: int, stream: str) -> Share:
         images = torch.from_numpy(patches.images).to(self.device)
         labels = None if patches.labels is None else torch.from_numpy(patches.labels).to(self.device).long()
+        inside = None if patches.inside is None else torch.from_numpy(patches.inside).to(self.device).float()
         background = torch.from_numpy(patches.background).to(self.device)
         generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", stream, self.rank, step))
-        images, labels = augment(
+        images, labels, inside = augment_whole(
             images,
             labels,
+            inside,
             settings=self.augmentation,
             generator=generator,
             background=background,
             spacing_mm=self.spacing_mm,
         )
-        return images.contiguous(memory_format=self.memory_format), labels
+        return images.contiguous(memory_format=self.memory_format), labels, inside
+
+
+def _none_of(share: Share) -> Share:
+    """Return no entries, of the shapes that those of ``share`` have."""
+    images, _, inside = share
+    labels = torch.zeros((0, *images.shape[2:]), dtype=torch.long, device=images.device)
+    return images[:0], labels, None if inside is None else inside[:0]
