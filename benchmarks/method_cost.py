@@ -30,9 +30,10 @@ from fewscan.losses.segmentation import dice_cross_entropy
 from fewscan.methods.base import Context, Method
 from fewscan.methods.registry import method_class, method_names
 from fewscan.networks.allocator import keep_freed_memory
+from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
-from fewscan.networks.registry import NetworkSpec, build_network
+from fewscan.networks.registry import NetworkSpec
 from fewscan.training.environment import describe_environment
 
 CPU = torch.device("cpu")
@@ -51,14 +52,14 @@ def make_batch(counts: tuple[int, int], patch: tuple[int, ...], layout: torch.me
     return Batch(images[:labelled], labels, images[labelled:], names[:labelled], names[labelled:])
 
 
-def make_method(name: str, preset: str, spec: NetworkSpec, dimensions: int) -> Method:
+def make_method(name: str, preset: str, spec: NetworkSpec, patch: tuple[int, ...]) -> Method:
     """Return a method in training mode; all start from the same weights."""
     cls = method_class(name)
     torch.manual_seed(0)
     return cls(
         cls.hyper_parameters.parse(cls.presets[preset].get("hyper", {}), source="benchmark"),
-        lambda: build_network(spec, dimensions=dimensions, channels=1, classes=CLASSES),
-        Context(classes=CLASSES, dimensions=dimensions, iterations=ITERATIONS),
+        NetworkBuilder(spec, patch_size=patch, channels=1, classes=CLASSES),
+        Context(classes=CLASSES, dimensions=len(patch), iterations=ITERATIONS),
     ).train()
 
 
@@ -100,10 +101,10 @@ def make_step(
 
 def agreement(arguments: argparse.Namespace, dtype: torch.dtype, layout: torch.memory_format) -> dict[str, float]:
     """Return the consistency term of UA-MT and of the plain version, for the same weights, images and noise."""
-    spec, dimensions = NetworkSpec(name=arguments.network), len(arguments.patch)
+    spec = NetworkSpec(name=arguments.network)
     values = {}
     for label, form in (("fewscan", layout), ("plain", torch.contiguous_format)):
-        method: Any = make_method(UAMT, "paper", spec, dimensions).eval()  # dropout draws depend on the layout
+        method: Any = make_method(UAMT, "paper", spec, arguments.patch).eval()  # dropout draws depend on the layout
         with torch.no_grad():
             for parameter in method.student.parameters():
                 parameter.add_(0.2 * parameter.std(correction=0) * torch.randn_like(parameter))
@@ -130,7 +131,7 @@ def make_rows(
     arguments: argparse.Namespace, dtype: torch.dtype, layout: torch.memory_format
 ) -> dict[str, Callable[[], tuple[float, float]]]:
     """Return functions that time one step, by the name of their row."""
-    spec, dimensions, patch = NetworkSpec(name=arguments.network), len(arguments.patch), arguments.patch
+    spec, patch = NetworkSpec(name=arguments.network), arguments.patch
     labelled, unlabelled = arguments.labelled, arguments.unlabelled
     rows: dict[str, Callable[[], tuple[float, float]]] = {}
     for name in method_names():
@@ -138,7 +139,7 @@ def make_rows(
             continue  # whole scans and another network: not comparable
         two_streams = method_class(name).uses_unlabelled
         for preset in ("paper", "recommended") if two_streams else ("recommended",):
-            method = make_method(name, preset, spec, dimensions).to(memory_format=layout)  # type: ignore[call-overload]
+            method = make_method(name, preset, spec, patch).to(memory_format=layout)  # type: ignore[call-overload]
             key = f"{name}, {preset}" if two_streams else name
             counts = (labelled, unlabelled) if two_streams else (labelled + unlabelled, 0)
             rows[key] = partial(timed, make_step(method, method, make_batch(counts, patch, layout), dtype))
@@ -148,7 +149,7 @@ def make_rows(
 def serve_plain(connection: Connection, arguments: argparse.Namespace) -> None:
     """Time a step of the plain version whenever asked."""
     torch.set_num_threads(arguments.threads)
-    method = make_method(UAMT, "paper", NetworkSpec(name=arguments.network), len(arguments.patch))
+    method = make_method(UAMT, "paper", NetworkSpec(name=arguments.network), arguments.patch)
     batch = make_batch((arguments.labelled, arguments.unlabelled), arguments.patch, torch.contiguous_format)
     step = make_step(method, partial(plain_terms, method), batch, torch.float32)
     while connection.recv():

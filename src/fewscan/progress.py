@@ -37,7 +37,7 @@ class Progress:
         """Return the state as plain text, with the time left."""
         elapsed = time.monotonic() - self._started
         left = elapsed / self.done * (self.total - self.done) if self.done else float("inf")
-        remaining = f", {_clock(left)} left" if self.done else ""
+        remaining = f", {clock(left)} left" if self.done else ""
         return f"{self.description}: {self.done}/{self.total}{remaining}  {self.note}".rstrip()
 
     def __enter__(self) -> "Progress":
@@ -60,7 +60,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
         elif not self.quiet and exc[0] is None and self.done:
-            say(f"{self.description}: {self.done}/{self.total} in {_clock(time.monotonic() - self._started)}")
+            say(f"{self.description}: {self.done}/{self.total} in {clock(time.monotonic() - self._started)}")
 
 
 @contextmanager
@@ -70,7 +70,8 @@ def progress(description: str, total: int, *, quiet: bool = False) -> Iterator[P
         yield shown
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a duration as ``m:ss`` or ``h:mm:ss``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

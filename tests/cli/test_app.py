@@ -74,7 +74,7 @@ def test_ctrl_c_exits_4(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fewscan.methods.registry.method_names", interrupted)
+    monkeypatch.setattr("fewscan.methods.registry.trainable_names", interrupted)
     monkeypatch.setattr(sys, "argv", ["fewscan", "methods"])
     with pytest.raises(SystemExit) as end:
         main()

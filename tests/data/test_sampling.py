@@ -172,3 +172,23 @@ def test_whole_scans_of_two_processes_are_different():
 @pytest.mark.parametrize(("size", "box", "start"), [(5, 8, -1), (4, 8, -2), (8, 5, 1), (8, 4, 2), (6, 6, 0)])
 def test_centred_start_by_hand(size, box, start):
     assert centred_start((size,), (box,)) == (start,)
+
+
+def test_soft_masks_are_cut_out_with_their_image_and_padded_with_background():
+    def soft(case_id):
+        image = FakeCase(case_id, size=(6, 3, 4)).image()[0] / 72  # below 1, and different everywhere
+        return np.stack([1 - image, image])
+
+    stream = _stream(
+        [FakeCase(size=(6, 3, 4), readable=False)], with_labels=False, soft_masks=soft, name="unlabelled", count=3
+    )
+    patches = stream.at(4)
+    assert patches.labels is None
+    assert patches.masks.shape == (3, 2, 4, 4, 4)
+    assert patches.masks.dtype == np.float32
+    for image, mask in zip(patches.images[:, 0], patches.masks, strict=True):
+        outside = image == -1
+        assert outside.any()
+        assert np.array_equal(mask[1], np.where(outside, 0, image / 72))
+        assert np.allclose(mask.sum(0), 1)
+    assert _stream([FakeCase()]).at(0).masks is None

@@ -159,3 +159,36 @@ def test_a_plan_file_is_part_of_the_cell(cells_of, tmp_path):
 def test_a_study_has_no_place_for_registration(cells_of):
     with pytest.raises(UsageError, match="method registration is for registration, and a study compares segmentations"):
         cells_of(methods=["supervised", "registration"], settings={})
+
+
+JOINT = [
+    {"method": "joint", "name": "combined", "predictor": "combined"},
+    "supervised",
+    "joint",
+    {"method": "joint", "name": "short", "predictor": "combined", "settings": {"iterations": 20}},
+]
+
+
+def test_cells_of_another_predictor_share_the_training(cells_of):
+    cells = {(cell.row.method, cell.seed): cell for cell in cells_of(methods=JOINT, labelled=[2], upper_bound=False)}
+    assert len({cell.name for cell in cells.values()}) == 8
+    for seed in (0, 1):
+        joint, combined, short = (cells[name, seed] for name in ("joint", "combined", "short"))
+        assert joint.trained_in == ""
+        assert combined.trained_in == joint.name
+        assert short.trained_in == ""  # nobody else trains with its settings
+        assert (joint.predictor, combined.predictor, short.predictor) == ("", "combined", "combined")
+    order = [name for name, seed in cells if seed == 0]
+    assert order.index("joint") < order.index("combined")
+
+
+def test_the_own_predictor_by_name_is_the_own_predictor(cells_of):
+    named = [{"method": "joint", "predictor": "joint"}, "supervised"]
+    plain = ["joint", "supervised"]
+    first, second = (cells_of(methods=methods, labelled=[2], upper_bound=False) for methods in (named, plain))
+    assert [cell.name for cell in first] == [cell.name for cell in second]
+
+
+def test_an_unknown_predictor_is_told(cells_of):
+    with pytest.raises(UsageError, match="no predictor 'combined'"):
+        cells_of(methods=["supervised", {"method": "supervised", "name": "x", "predictor": "combined"}])

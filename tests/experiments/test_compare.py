@@ -15,6 +15,7 @@ from fewscan.experiments.compare import StudyFolder, compare, failed_cells, open
 from fewscan.experiments.preparation import input_digest
 from fewscan.experiments.state import State, cell_folder, note_failure, state_of
 from fewscan.experiments.worker import run_cell
+from fewscan.files import write_json
 
 SIZE = (16, 16, 16)
 
@@ -240,6 +241,42 @@ def test_a_cell_is_not_trained_on_other_cases_than_the_study_says(one_cell: Stud
     fewer = cell.split.model_copy(update={"unlabelled": cell.split.unlabelled[1:]})
     with pytest.raises(DataError, match="gives other unlabelled cases"):
         run_cell(replace(cell, split=fewer), one_cell.folder)
+
+
+def test_a_cell_predicts_with_the_training_of_another(balls, make_study, tmp_path, monkeypatch):
+    methods = ["supervised", "joint", {"method": "joint", "name": "combined", "predictor": "combined"}]
+    study = open_study(
+        make_study(balls, methods=methods, labelled=[1], seeds=[0], upper_bound=False), tmp_path / "study"
+    )
+    study.prepare(quiet=True)
+    cells = {cell.row.method: cell for cell in study.cells}
+    owner, cell = cells["joint"], cells["combined"]
+    with pytest.raises(InterruptedRunError, match="not finished yet"):
+        study.run_cell(cell.name)
+    assert state_of(cell_folder(study.folder, cell)) is State.STARTED
+    write_json(cell_folder(study.folder, owner) / "run" / "run.json", {"state": "finished"})
+    used = []
+    monkeypatch.setattr(
+        "fewscan.experiments.worker._predict_and_score",
+        lambda run, folder, study_folder, *, model, device: used.append((run.folder, folder, model)),
+    )
+    monkeypatch.setattr("fewscan.experiments.worker._outcome", lambda run, folder: {})
+    study.run_cell(cell.name)
+    folders = (cell_folder(study.folder, owner) / "run", cell_folder(study.folder, cell))
+    assert used == [(*folders, "model_combined.safetensors")]
+    assert not (folders[1] / "run").exists()
+
+
+def test_a_cell_fails_with_the_training_that_it_shares(balls, make_study, tmp_path):
+    methods = ["supervised", "joint", {"method": "joint", "name": "combined", "predictor": "combined"}]
+    study = open_study(
+        make_study(balls, methods=methods, labelled=[1], seeds=[0], upper_bound=False), tmp_path / "study"
+    )
+    study.prepare(quiet=True)
+    cells = {cell.row.method: cell for cell in study.cells}
+    note_failure(cell_folder(study.folder, cells["joint"]), "no memory")
+    with pytest.raises(DataError, match="failed: no memory"):
+        study.run_cell(cells["combined"].name)
 
 
 def test_a_finished_cell_is_not_run_again(one_cell: StudyFolder, finish, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -167,3 +168,23 @@ def test_process_job_stops_and_kills():
         process.wait()
         process.stdout.close()
         assert ProcessJob(process).poll() == code
+
+
+def test_a_cell_waits_for_the_training_that_it_shares(cells, finish, tmp_path):
+    shared = [cells[0], replace(cells[1], trained_in=cells[0].name), cells[2]]
+    running, seen = set(), []
+
+    def make(cell):
+        running.add(cell.name)
+        seen.append((cell.name, frozenset(running)))
+
+        def end():
+            running.discard(cell.name)
+            finish(tmp_path, cell, 0.5)
+
+        return FakeJob(0, looks=3, on_end=end)
+
+    ended, _ = _run(shared, FakeExecutor(make), tmp_path, workers=2)
+    assert {name for name, _ in ended} == {cell.name for cell in shared}
+    assert [name for name, _ in seen][:2] == [shared[0].name, shared[2].name]
+    assert shared[0].name not in dict(seen)[shared[1].name]

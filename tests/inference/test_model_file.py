@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fewscan import __version__
-from fewscan.errors import DataError
+from fewscan.errors import DataError, UsageError
 from fewscan.inference.model_file import ModelSpec, load_model, model_path, save_model
 from fewscan.tensor_file import read_tensors, write_tensors
 
@@ -194,3 +194,13 @@ def test_a_network_that_this_version_does_not_know(
     save_model(tmp_path / "m.safetensors", make_network(spec), unknown)
     with pytest.raises(DataError, match=r"m\.safetensors: the model's specification is not valid.*onet"):
         load_model(tmp_path / "m.safetensors")
+
+
+def test_another_predictor_of_a_run(model: Path) -> None:
+    best = model.with_name("model_best.safetensors")
+    best.write_bytes(model.read_bytes())
+    for place in (model, model.parent):
+        assert model_path(place, "best") == best
+        assert model_path(place, "supervised") == model  # the run's own
+    with pytest.raises(UsageError, match="no predictor 'bst': did you mean 'best'"):
+        model_path(model.parent, "bst")

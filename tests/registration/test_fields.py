@@ -242,3 +242,20 @@ def test_shapes_that_do_not_match_are_refused():
         warp(torch.zeros(1, 1, 4, 5), torch.zeros(1, 3, 4, 5))
     with pytest.raises(ValueError, match="expected a field"):
         exponentiate(torch.zeros(1, 1, 9), steps=1)
+
+
+@pytest.mark.parametrize("padding", ["border", "zeros"])
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("size", [(5, 7), (4, 5, 6)])
+def test_where_the_displacement_is_not_finite_there_is_no_value_and_no_gradient(padding, number, size):
+    image = torch.rand(1, 2, *size, requires_grad=True)
+    field = torch.zeros(1, len(size), *size)
+    field[(0, 1, *[2] * len(size))] = number
+    field.requires_grad_()
+    warped = warp(image, field, padding=padding)
+    lost = torch.isnan(warped)
+    assert lost.sum() == 2
+    assert lost[(0, slice(None), *[2] * len(size))].all()
+    torch.where(lost, 0, warped).sum().backward()  # torch's own backward would end the process
+    assert torch.isfinite(image.grad).all()
+    assert torch.isfinite(field.grad).all()

@@ -77,3 +77,14 @@ def test_no_masks_where_one_side_lacks_labels():
     assert pairs.moving_masks is None
     assert pairs.fixed_masks is None
     assert pairs.moving_inside is None
+
+
+def test_with_soft_masks_every_pair_has_masks_true_ones_of_labelled_scans():
+    images = torch.arange(4.0).reshape(4, 1, 1, 1).expand(4, 1, 2, 2)
+    labels = torch.tensor([0, 1]).reshape(2, 1, 1).expand(2, 2, 2)
+    soft = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).reshape(2, 2, 1, 1).expand(2, 2, 2, 2)
+    batch = Batch(images[:2], labels, images[2:], ("a", "b"), ("c", "d"), unlabelled_masks=soft)
+    pairs = make_pairs(batch, torch.tensor([2, 0, 3, 1]), torch.arange(4), classes=2)
+    assert pairs.labelled.tolist() == [0, 1, 2, 3]
+    assert pairs.moving_masks[:, 1, 0, 0].tolist() == [0.25, 0.0, 0.5, 1.0]
+    assert pairs.fixed_masks[:, 1, 0, 0].tolist() == [0.0, 1.0, 0.25, 0.5]

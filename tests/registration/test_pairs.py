@@ -112,7 +112,7 @@ def test_results_that_would_replace_one_another(folder: Callable[..., Path], tmp
 
 
 def test_labels_by_id_or_one_file(folder: Callable[..., Path]) -> None:
-    cases = [Case(id=name, images=()) for name in ("a", "b", "a")]
+    cases = [Case(id=name, images=(Path(f"{name}.nii"),)) for name in ("a", "b", "a")]
     labels = folder("labels", "a", "z")
     assert find_labels(labels, cases, option="--moving-labels") == {"a": labels / "a.nii.gz"}
     assert find_labels(labels / "z.nii.gz", cases[:1], option="--moving-labels") == {"a": labels / "z.nii.gz"}
@@ -123,6 +123,15 @@ def test_labels_by_id_or_one_file(folder: Callable[..., Path]) -> None:
         find_labels(labels, cases[1:2], option="--fixed-labels")
     with pytest.raises(DataError, match="no such file or folder"):
         find_labels(labels / "absent", cases, option="--fixed-labels")
+
+
+def test_labels_of_two_scans_of_one_name_are_refused(folder: Callable[..., Path]) -> None:
+    cases = [Case(id="a", images=(Path(place) / "a.nii",)) for place in ("first", "second")]
+    labels = folder("labels", "a")
+    with pytest.raises(DataError, match="several scans are called 'a'"):
+        find_labels(labels, cases, option="--moving-labels")
+    with pytest.raises(UsageError, match="one label file for 2 scans"):
+        find_labels(labels / "a.nii.gz", cases, option="--moving-labels")
 
 
 def test_names_of_the_results() -> None:

@@ -78,4 +78,7 @@ def test_flags() -> None:
     assert flags(CALM, {"before": 0.5, "after": 0.4}, inside=1.0, max_folds=0)[0].startswith(
         "similarity: fell from 0.5"
     )
-    assert flags(CALM, {"before": nan, "after": nan}, inside=0.0, max_folds=0)[1].startswith("outside: only 0%")
+    nowhere, outside = flags(CALM, {"before": 0.5, "after": nan}, inside=0.0, max_folds=0)
+    assert nowhere.startswith("similarity: cannot be told")
+    assert outside.startswith("outside: only 0%")
+    assert flags(CALM, {"before": nan, "after": 0.4}, inside=1.0, max_folds=0) == []

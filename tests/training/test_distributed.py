@@ -46,6 +46,17 @@ def test_processes_train_one_model(dataset, fast, tmp_path):
 
 
 @pytest.mark.slow
+def test_processes_train_one_adversary(store, fast, tmp_path):
+    out = tmp_path / "run"
+    fast = fast | {"iterations": 3, "hyper": {"discriminator_width": 4}}
+    settings = [text for key, value in fast.items() for text in ("--set", f"{key}={json.dumps(value)}")]
+    finished = _torchrun(2, str(store), "--out", str(out), "--labelled", "2", "--method", "sassnet", *settings)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    steps = [record for record in read_log(out / "log.jsonl") if record["kind"] == "step"]
+    assert all("discriminator" in record["adversary"] for record in steps)
+
+
+@pytest.mark.slow
 def test_a_mistake_ends_all_processes_with_a_message(store, tmp_path):
     finished = _torchrun(2, str(store), "--out", str(tmp_path / "run"), "--labelled", "99")
     assert finished.returncode != 0

@@ -114,3 +114,27 @@ def test_the_inside_of_whole_scans_comes_with_both_shares():
     assert batch.inside[0, 0, :, 0, 0].tolist() == [0, 1, 1, 1, 1, 1, 1, 0]
     assert maker.make(0, None, _whole(3, labels=False)).inside.shape == (0, 1, 8, 8, 8)
     assert maker.make(0, _whole(2, labels=True), None).unlabelled_inside.shape == (0, 1, 8, 8, 8)
+
+
+def test_soft_masks_move_with_their_images_and_stay_soft():
+    """With a mask made of the image itself, both are the same after any flip."""
+    images = np.random.default_rng(1).uniform(0.1, 0.9, size=(4, 1, 8, 8)).astype(np.float32)
+    masks = np.concatenate([1 - images, images], axis=1)
+    background = np.zeros((4, 1), np.float32)
+    unlabelled = Patches(images, None, background, ("a", "b", "c", "d"), None, masks)
+    made = BatchMaker(
+        augmentation("flips"), device=torch.device("cpu"), memory_format=torch.contiguous_format, seed=0, rank=0
+    ).make(3, None, unlabelled)
+    assert torch.equal(made.unlabelled_masks[:, 1], made.unlabelled[:, 0])
+    assert not torch.equal(made.unlabelled[:, 0], torch.from_numpy(images[:, 0]))
+    assert made.labels.shape == (0, 8, 8)
+
+
+def test_without_soft_masks_there_are_none():
+    images, background = np.zeros((1, 1, 8, 8), np.float32), np.zeros((1, 1), np.float32)
+    labelled = Patches(images, np.zeros((1, 8, 8), np.uint8), background, ("a",))
+    maker = BatchMaker(
+        augmentation("none"), device=torch.device("cpu"), memory_format=torch.contiguous_format, seed=0, rank=0
+    )
+    assert maker.make(0, labelled, None).unlabelled_masks is None
+    assert maker.make(0, labelled, Patches(images, None, background, ("b",))).unlabelled_masks is None

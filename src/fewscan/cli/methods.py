@@ -1,10 +1,13 @@
 """``fewscan methods``: what there is."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fewscan.cli.console import emit
+
+if TYPE_CHECKING:
+    from fewscan.settings import Settings
 
 
 def methods(
@@ -12,10 +15,11 @@ def methods(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List the methods, or show one with its equations, settings and presets."""
-    from fewscan.methods.registry import method_class, method_names
+    from fewscan.methods.registry import trainable_class, trainable_names
 
     if name is None:
-        rows = {key: {"title": method_class(key).title, "paper": method_class(key).paper} for key in method_names()}
+        classes = {key: trainable_class(key) for key in trainable_names()}
+        rows = {key: {"title": found.title, "paper": found.paper} for key, found in classes.items()}
         width = max(len(key) for key in rows)
         text = "\n".join(f"{key:<{width}}  {row['title']} ({row['paper']})" for key, row in rows.items())
         emit({"methods": rows}, as_json=as_json, text=text)
@@ -26,10 +30,9 @@ def methods(
 
 def describe(name: str) -> dict[str, Any]:
     """Return everything about one method as plain data."""
-    from fewscan.methods.registry import method_class
+    from fewscan.methods.registry import trainable_class
 
-    cls = method_class(name)
-    fields = cls.hyper_parameters.model_fields
+    cls = trainable_class(name)
     return {
         "name": cls.name,
         "title": cls.title,
@@ -39,11 +42,23 @@ def describe(name: str) -> dict[str, Any]:
         "uses_unlabelled": cls.uses_unlabelled,
         "needs_labels": cls.needs_labels,
         "whole_scans": cls.whole_scans,
-        "hyper_parameters": {
-            key: {"default": field.default, "source": field.description} for key, field in fields.items()
-        },
+        "hyper_parameters": _fields(cls.hyper_parameters),
         "presets": {key: dict(value) for key, value in cls.presets.items()},
     }
+
+
+def _fields(model: "type[Settings]") -> dict[str, Any]:
+    """Return default and source of every setting; those inside of others have dotted keys."""
+    found: dict[str, Any] = {}
+    for key, field in model.model_fields.items():
+        default, inner = field.default, field.annotation
+        if isinstance(inner, type) and hasattr(inner, "model_fields"):
+            if any(each.description for each in inner.model_fields.values()):
+                found |= {f"{key}.{name}": value for name, value in _fields(inner).items()}
+                continue
+            default = default.model_dump(mode="json")
+        found[key] = {"default": default, "source": field.description}
+    return found
 
 
 def as_text(details: dict[str, Any]) -> str:

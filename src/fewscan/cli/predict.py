@@ -12,6 +12,10 @@ def predict(
     run: Annotated[Path, typer.Argument(help="Run folder or model file.")],
     scans: Annotated[list[Path], typer.Argument(help="Scans, folders of scans, or data sets.")],
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
+    predictor: Annotated[
+        str | None,
+        typer.Option(help="Where a run has several: 'best' on validation; of method joint 'joint' or 'combined'."),
+    ] = None,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write the probability of the chosen label.")
     ] = False,
@@ -46,6 +50,7 @@ def predict(
             run,
             scans,
             out,
+            predictor=predictor,
             device=device,
             precision=precision,
             views=views,

@@ -90,9 +90,9 @@ def train(
 
 def next_command(method: str, run: Path) -> str:
     """Return the command that uses the model of a run."""
-    from fewscan.methods.registry import method_class
+    from fewscan.methods.registry import trainable_class
 
-    if method_class(method).task == "registration":
+    if trainable_class(method).task == "registration":
         return f"fewscan register {run} --moving SCAN --fixed SCAN --out FOLDER"
     return f"fewscan predict {run} SCANS --out PREDICTIONS"
 

@@ -22,6 +22,8 @@ class Batch(NamedTuple):
         Ids behind ``unlabelled``.
     inside, unlabelled_inside : Tensor or None, (labelled or unlabelled, 1, *patch)
         1 where a voxel comes from the scan, 0 in the padding; only for methods that take whole scans.
+    unlabelled_masks : Tensor or None, (unlabelled, classes, *patch), float32
+        Soft pseudo-masks of ``unlabelled``, moved with it; only in later rounds of a recipe that makes them.
     """
 
     images: Tensor
@@ -31,3 +33,4 @@ class Batch(NamedTuple):
     unlabelled_cases: tuple[str, ...]
     inside: Tensor | None = None
     unlabelled_inside: Tensor | None = None
+    unlabelled_masks: Tensor | None = None

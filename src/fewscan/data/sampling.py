@@ -6,7 +6,7 @@ each patch is drawn by a generator of its own. So resuming needs nothing but the
 Whole scans, for registration, are centred on one common grid instead: see `centred_start`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +17,8 @@ from fewscan.seeding import generator_for
 
 FloatArray = npt.NDArray[np.float32]
 LabelArray = npt.NDArray[np.uint8]
+SoftMasks = Callable[[str], FloatArray]
+"""Maps the id of a case to class probabilities (classes, *axes) on its prepared grid."""
 
 
 class PatchSource(Protocol):
@@ -36,7 +38,7 @@ class Patches(NamedTuple):
 
     ``images`` (n, channels, *patch) float32; ``labels`` (n, *patch) uint8 or None; ``background`` (n, channels), the
     value of an empty voxel of each sample; ``cases``, the ids; ``inside`` (n, 1, *patch) uint8, 1 where the scan has
-    data, or None where patches are cut out of scans.
+    data, or None where patches are cut out of scans; ``masks`` (n, classes, *patch) float32, soft masks, or None.
     """
 
     images: FloatArray
@@ -44,6 +46,7 @@ class Patches(NamedTuple):
     background: FloatArray
     cases: tuple[str, ...]
     inside: LabelArray | None = None
+    masks: FloatArray | None = None
 
 
 class PatchStream:
@@ -70,6 +73,8 @@ class PatchStream:
     whole_scans : bool
         Every patch is a whole scan, centred and padded. No scan comes twice in one batch: an epoch ends early where
         fewer are left than a batch takes, and there are never more patches than cases.
+    soft_masks : callable, optional
+        Class probabilities of each case, cut out with its image; plain background outside the scan.
     """
 
     def __init__(
@@ -84,7 +89,9 @@ class PatchStream:
         foreground_fraction: float = 0.0,
         slice_axis: int | None = None,
         whole_scans: bool = False,
+        soft_masks: SoftMasks | None = None,
     ) -> None:
+        self.soft_masks = soft_masks
         self.cases = sorted(cases, key=lambda case: case.id)
         self.whole_scans = whole_scans
         self.count, self.seed, self.name = min(count, len(cases)) if whole_scans else count, seed, name
@@ -101,7 +108,7 @@ class PatchStream:
 
     def at(self, step: int, *, rank: int = 0, world_size: int = 1) -> Patches:
         """Return the patches of process ``rank`` of ``world_size`` at ``step``."""
-        images, labels, insides, backgrounds, ids = [], [], [], [], []
+        images, labels, insides, masks, backgrounds, ids = [], [], [], [], [], []
         for slot in range(self.count):
             position = (step * world_size + rank) * self.count + slot
             case = self.case_at(position)
@@ -117,12 +124,16 @@ class PatchStream:
                 insides.append(cut(everywhere, start, self.box, np.zeros(1, np.uint8)))
             if self.with_labels:
                 labels.append(self._flat(cut(case.label()[None], start, self.box, np.zeros(1, np.uint8)))[0])
+            if self.soft_masks is not None:
+                mask = self.soft_masks(case.id)
+                masks.append(self._flat(cut(mask, start, self.box, np.eye(1, len(mask), dtype=np.float32)[0])))
         return Patches(
             np.stack(images),
             np.stack(labels) if labels else None,
             np.stack(backgrounds),
             tuple(ids),
             np.stack(insides) if insides else None,
+            np.stack(masks) if masks else None,
         )
 
     def case_at(self, position: int) -> PatchSource:

@@ -3,12 +3,13 @@
 A cell is one method, preset, labelled count and seed. Its name ends in a digest of everything that decides its result
 (training settings, ids of all its cases, plan), so a changed study gives cells of other names and never mixes results.
 Two cells of one digest are the same training: supervised on all labels is trained once per seed, whoever asks for it.
+Cells that differ in nothing but the predictor share one training, see `Cell.trained_in`.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fewscan.data.plan import Plan
 from fewscan.data.split import Split, make_split
 from fewscan.errors import DataError, UsageError
 from fewscan.experiments.study import Amount, MethodEntry, Study
-from fewscan.methods.registry import method_class
+from fewscan.methods.registry import trainable_class
 from fewscan.settings import nearest_key
 from fewscan.training.settings import SAFE_ON_RESUME, TrainSettings, lay_over, nest, resolve_settings
 
@@ -76,12 +77,18 @@ class Cell:
         Drawn by the seed; its test cases are those of the whole study.
     digest : str
         Of everything that decides the result.
+    predictor : str
+        Which predictor of the training, see `MethodEntry`; empty for the method's own.
+    trained_in : str
+        Name of the cell whose training this one predicts with; empty for its own.
     """
 
     row: Row
     settings: TrainSettings
     split: Split
     digest: str
+    predictor: str = ""
+    trained_in: str = ""
 
     @property
     def seed(self) -> int:
@@ -116,7 +123,7 @@ def list_cells(study: Study, dataset: Dataset) -> list[Cell]:
             for preset in (entry.preset,) if entry.preset else study.presets:
                 cell = _make_cell(study, entry, preset, labelled, parts.split(labelled.choice, seed))
                 cells.setdefault(cell.name, cell)
-    return list(cells.values())
+    return _share_trainings(study, list(cells.values()))
 
 
 def choose_test(study: Study, dataset: Dataset) -> tuple[str, ...]:
@@ -171,19 +178,44 @@ def _resolve(amount: Amount, parts: _Parts) -> Labelled:
 def _make_cell(study: Study, entry: MethodEntry, preset: str, labelled: Labelled, split: Split) -> Cell:
     config = lay_over(nest(study.settings), nest(entry.settings))
     settings = resolve_settings(method=entry.method, preset=preset, config=config, overrides={"seed": split.seed})
-    if (task := method_class(settings.method).task) != "segmentation":
+    trainable = trainable_class(settings.method)
+    if trainable.task != "segmentation":
         raise UsageError(
-            f"method {settings.method} is for {task}, and a study compares segmentations",
+            f"method {settings.method} is for {trainable.task}, and a study compares segmentations",
             mend="Leave it out of the study.",
         )
-    return Cell(Row(entry.name, preset, labelled), settings, split, _digest(study, settings, split))
+    predictor = "" if entry.predictor == trainable.name else entry.predictor
+    if predictor and predictor not in trainable.predictors:
+        raise UsageError(
+            f"method {settings.method} has no predictor {predictor!r}",
+            mend=f"Use {' or '.join((trainable.name, *trainable.predictors))}.",
+        )
+    digest = _digest(study, settings, split, predictor=predictor)
+    return Cell(Row(entry.name, preset, labelled), settings, split, digest, predictor)
 
 
-def _digest(study: Study, settings: TrainSettings, split: Split) -> str:
+def _share_trainings(study: Study, cells: list[Cell]) -> list[Cell]:
+    """Let cells of another predictor use the training of the first cell that trains the same; it comes before them."""
+    owners: dict[str, Cell] = {}
+    for cell in sorted(cells, key=lambda cell: bool(cell.predictor)):  # a method's own predictor owns the training
+        owners.setdefault(_digest(study, cell.settings, cell.split), cell)
+    shared = []
+    for cell in cells:
+        owner = owners[_digest(study, cell.settings, cell.split)]
+        alone = not cell.predictor or owner is cell
+        shared.append(cell if alone else replace(cell, trained_in=owner.name))
+    order = {cell.name: place for place, cell in enumerate(cells)}
+    return sorted(
+        shared, key=lambda cell: (max(order[cell.name], order.get(cell.trained_in, 0)), bool(cell.trained_in))
+    )
+
+
+def _digest(study: Study, settings: TrainSettings, split: Split, *, predictor: str = "") -> str:
     values = settings.model_dump(mode="json", exclude=set(SAFE_ON_RESUME))
     plan: Any = study.planning if study.plan is None else Plan.read(Path(study.plan)).model_dump(mode="json")
     parts = split.model_dump(mode="json", include={"labelled", "unlabelled", "validation", "test"})
-    return _hash([values, parts, plan, study.checkpoint])[:DIGEST_LENGTH]
+    parted = [values, parts, plan, study.checkpoint]
+    return _hash([*parted, predictor] if predictor else parted)[:DIGEST_LENGTH]
 
 
 def _hash(value: Any) -> str:

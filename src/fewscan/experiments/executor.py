@@ -153,8 +153,10 @@ class Queue:
         with StopRequest() as stop:
             try:
                 while self.running or (todo and not stop.requested):
-                    while todo and len(self.running) < self.workers and not stop.requested:
-                        cell = todo.pop()
+                    while len(self.running) < self.workers and not stop.requested:
+                        cell = self._next(todo)
+                        if cell is None:
+                            break
                         self.running.append((cell, self.executor.submit(cell)))
                     if stop.requested and not self.stopping:
                         self.stopping = True
@@ -168,6 +170,12 @@ class Queue:
                 for _, job in self.running:
                     job.kill()
                 raise
+
+    def _next(self, todo: list[Cell]) -> Cell | None:
+        """Take the last cell whose training is not at work in another one."""
+        at_work = {cell.name for cell, _ in self.running}
+        ready = [place for place, cell in enumerate(todo) if cell.trained_in not in at_work]
+        return todo.pop(ready[-1]) if ready else None
 
     def _collect(self) -> None:
         still = []

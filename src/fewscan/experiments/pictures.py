@@ -21,7 +21,7 @@ from fewscan.experiments.collect import Result
 from fewscan.experiments.curve import line_colours
 from fewscan.experiments.outputs import Outputs
 from fewscan.experiments.preparation import TEST_LIST
-from fewscan.experiments.state import AS_PREDICTED, PREDICTIONS, RUN, cell_folder
+from fewscan.experiments.state import AS_PREDICTED, PREDICTIONS, cell_folder, run_folder
 from fewscan.report.compared import ComparedCase
 from fewscan.training.log import read_log
 
@@ -125,7 +125,7 @@ def _draw_losses(path: Path, outputs: Outputs, lines: Sequence[Line], folder: Pa
     curves = []
     for line in lines:
         title = outputs.maker.title(line.row)
-        logs = [read_log(cell_folder(folder, result.cell) / RUN / "log.jsonl") for result in line.results]
+        logs = [read_log(run_folder(folder, result.cell) / "log.jsonl") for result in line.results]
         curves.append(LossCurve(title, f"{line.row.labelled.title} labelled", colour_of[title], logs))
     save_loss_curves(path, curves, title=f"{outputs.study.name}: training loss")
 

@@ -1,6 +1,7 @@
 """Where a cell stands, told from its folder alone; so an interrupted study goes on where it was.
 
-STUDY/cells/NAME/run/                  an ordinary run: settings, split, log, checkpoints, model
+STUDY/cells/NAME/run/                  an ordinary run: settings, split, log, checkpoints, model; none where the cell
+                                       predicts with the training of another
 STUDY/cells/NAME/predictions/          of the test scans
 STUDY/cells/NAME/evaluation/           scores of the predictions as they are
 STUDY/cells/NAME/evaluation_largest/   scores of the largest component of every class
@@ -38,6 +39,11 @@ class State(StrEnum):
 def cell_folder(study_folder: Path, cell: Cell) -> Path:
     """Return the folder of a cell."""
     return study_folder / CELLS / cell.name
+
+
+def run_folder(study_folder: Path, cell: Cell) -> Path:
+    """Return the folder of the training that a cell predicts with."""
+    return study_folder / CELLS / (cell.trained_in or cell.name) / RUN
 
 
 def state_of(folder: Path) -> State:

@@ -5,6 +5,8 @@
     methods:
       - supervised
       - mean_teacher
+      - joint
+      - {method: joint, name: combined, predictor: combined}    # the same training, predicted in another way
       - {method: mean_teacher, name: slow, label: "Mean Teacher, slow", settings: {hyper.decay: 0.999}}
     labelled: [2, 4, 0.1, all]             # counts, fractions, "all", or lists of case ids
     seeds: [0, 1, 2]                       # each draws its own labelled subset
@@ -41,6 +43,9 @@ class MethodEntry(Settings):
         Used in folder names, so a new name trains anew; the method unless told.
     label : str
         Used in tables and pictures; the name unless told.
+    predictor : str
+        Which of several predictors of the method, such as "combined" of method joint; the method's own unless told. It
+        shares the training of the line that has all the same settings. ``checkpoint`` does not concern it.
     preset : "paper" or "recommended", optional
         The only preset to use; those of the study unless told.
     settings : mapping
@@ -50,6 +55,7 @@ class MethodEntry(Settings):
     method: str
     name: str = Field("", pattern=r"^[A-Za-z0-9_+-]*$")
     label: str = ""
+    predictor: str = ""
     preset: Preset | None = None
     settings: dict[str, Any] = {}
 

@@ -15,6 +15,7 @@ from fewscan.experiments.preparation import STORE, TEST_LIST, class_names, input
 from fewscan.experiments.state import (
     AS_PREDICTED,
     CELL_FILE,
+    CELLS,
     EVALUATIONS,
     FAILURE_FILE,
     LARGEST,
@@ -22,8 +23,10 @@ from fewscan.experiments.state import (
     RUN,
     State,
     cell_folder,
+    failure_text,
     note_failure,
     read_record,
+    run_folder,
     state_of,
 )
 from fewscan.files import write_json
@@ -62,8 +65,13 @@ def run_cell(cell: Cell, study_folder: Path, *, checkpoint: str = "last", device
         (folder / FAILURE_FILE).unlink(missing_ok=True)
         try:
             record = begin(cell, study_folder)
-            run = _train(cell, folder / RUN, study_folder, device=device)
-            _predict_and_score(run, folder, study_folder, model=MODELS[checkpoint], device=device)
+            run = (
+                _shared(cell, study_folder)
+                if cell.trained_in
+                else _train(cell, folder / RUN, study_folder, device=device)
+            )
+            model = f"model_{cell.predictor}.safetensors" if cell.predictor else MODELS[checkpoint]
+            _predict_and_score(run, folder, study_folder, model=model, device=device)
             write_json(folder / CELL_FILE, record | _outcome(run, folder) | {"state": State.FINISHED})
         except InterruptedRunError:
             raise
@@ -101,6 +109,17 @@ def changed_inputs(cell: Cell, study_folder: Path) -> DataError:
         f"cell {cell.name}: its scans or labels have changed since it was begun, so its scores do not belong here",
         mend=f"delete {cell_folder(study_folder, cell)} to train it anew, or put the old files back",
     )
+
+
+def _shared(cell: Cell, study_folder: Path) -> Run:
+    """Return the finished training of the cell that this one shares it with."""
+    run, other = Run(run_folder(study_folder, cell)), study_folder / CELLS / cell.trained_in
+    if run.finished:
+        return run
+    text = f"cell {cell.name} predicts with the training of cell {cell.trained_in}, which "
+    if state_of(other) is State.FAILED:
+        raise DataError(f"{text}failed: {failure_text(other)}", mend="Mend that one first.")
+    raise InterruptedRunError(f"{text}is not finished yet", mend=f"Run --cell {cell.trained_in}, then this one again.")
 
 
 def _train(cell: Cell, folder: Path, study_folder: Path, *, device: str) -> Run:

@@ -16,7 +16,7 @@ from fewscan import __version__
 from fewscan.data.plan import Plan
 from fewscan.errors import DataError, UsageError
 from fewscan.networks.registry import NetworkSpec, build_network, is_registration_network
-from fewscan.settings import Settings
+from fewscan.settings import Settings, nearest_key
 from fewscan.tensor_file import read_tensors, write_tensors
 
 FORMAT_VERSION = 1
@@ -127,18 +127,42 @@ def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:
     return network.eval(), spec
 
 
-def model_path(model: Path) -> Path:
+def model_path(model: Path, predictor: str | None = None) -> Path:
     """Return the model file: ``model`` itself, or ``model.safetensors`` in the run folder ``model``.
+
+    Parameters
+    ----------
+    model : Path
+        Model file, or run folder.
+    predictor : str, optional
+        Another predictor of the run: "best" is ``model_best.safetensors``. The name of the run's method is the
+        ordinary one.
 
     Raises
     ------
     DataError
         If there is no such file.
+    UsageError
+        If the run has no such predictor.
     """
     path = model / MODEL_NAME if model.is_dir() else model
+    if predictor is not None:
+        path = _predictor_path(path, predictor)
     if not path.is_file():
         raise DataError(
             f"{path}: no such model file",
             mend=f"Give a model file or the folder of a finished run, which holds {MODEL_NAME}.",
         )
     return path
+
+
+def _predictor_path(path: Path, predictor: str) -> Path:
+    there = {other.stem.removeprefix("model_"): other for other in path.parent.glob("model_*.safetensors")}
+    if path.name == MODEL_NAME and predictor in there:
+        return there[predictor]
+    if path.is_file() and load_model(path)[1].method == predictor:
+        return path
+    raise UsageError(
+        f"{path.parent}: has no predictor {predictor!r}: {nearest_key(predictor, sorted(there))}",
+        mend=f"Leave --predictor out for {MODEL_NAME}.",
+    )

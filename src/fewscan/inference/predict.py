@@ -43,6 +43,7 @@ def predict(
     scans: Path | str | Sequence[Path | str],
     out: Path | str,
     *,
+    predictor: str | None = None,
     device: str = "auto",
     precision: str = "auto",
     views: int = 1,
@@ -61,6 +62,8 @@ def predict(
         A scan, a folder of scans, a data set, or several of them.
     out : path
         Folder for the predictions; made as needed. Predictions of the same name are replaced.
+    predictor : str, optional
+        Which of several predictors of a run, see `fewscan.inference.model_file.model_path`.
     device : "auto", "cpu" or "cuda"
         Where to compute.
     precision : "auto", "fp32" or "bf16"
@@ -90,9 +93,9 @@ def predict(
         For settings that do not exist, or an output folder that holds the scans, their labels, or files of the same
         names that are no predictions.
     """
-    file, out = model_path(Path(model)), Path(out)
-    predictor = Predictor.load(file, device=resolve_device(device), precision=precision, views=views, overlap=overlap)
-    plan = predictor.spec.plan
+    file, out = model_path(Path(model), predictor), Path(out)
+    loaded = Predictor.load(file, device=resolve_device(device), precision=precision, views=views, overlap=overlap)
+    plan = loaded.spec.plan
     cases = find_scans(scans, channels=len(plan.channels))
     guard_folder(
         out,
@@ -104,15 +107,15 @@ def predict(
     )
 
     settings = {
-        "device": str(predictor.device),
-        "precision": str(predictor.dtype).removeprefix("torch."),
-        "views": [view.name for view in predictor.views] or ["identity"],
+        "device": str(loaded.device),
+        "precision": str(loaded.dtype).removeprefix("torch."),
+        "views": [view.name for view in loaded.views] or ["identity"],
         "overlap": overlap,
         "confidence": confidence,
         "largest_component": largest_component,
     }
     outcome = Outcome(len(cases), progress)
-    _write_record(out, file, predictor, settings, outcome)
+    _write_record(out, file, loaded, settings, outcome)
     labels: dict[str, Path] = {}
     writing: tuple[Case, float, Future[list[Path]]] | None = None
 
@@ -130,7 +133,7 @@ def predict(
             try:
                 scan = prepared.result()
                 started = time.perf_counter()
-                restored = predictor.predict(
+                restored = loaded.predict(
                     scan.image, scan.meta, confidence=confidence, largest_component=largest_component
                 )
             except Exception as error:  # whatever it is (torch reports a full memory in many ways), the others go on
@@ -143,7 +146,7 @@ def predict(
         if writing is not None:
             finish(*writing)
 
-    _write_record(out, file, predictor, settings, outcome)
+    _write_record(out, file, loaded, settings, outcome)
     if outcome.failures:
         raise outcome.summary(out, what="scans", done="predicted") from outcome.first_error
     return [labels[case.id] for case in cases]

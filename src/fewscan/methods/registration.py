@@ -48,11 +48,13 @@ class Registration(Method):
             "hyper": {"resize": "nearest"},
         },
         "recommended": {
-            # fields are smooth: half the resolution costs an eighth of the time
-            "network": {"name": "mrregnet", "options": {"output_stride": 2}},
+            # fields are smooth: half the resolution costs an eighth of the time; velocities integrated do not fold, so
+            # that labels may pull harder and the field be smoothed less (benchmarks/results/registration_tuning.json)
+            "network": {"name": "mrregnet", "options": {"output_stride": 2, "integration_steps": 5}},
             "optimiser": {"learning_rate": 1e-3},
             "augmentation": "none",
             "batch": {"labelled": 2, "unlabelled": 2},
+            "hyper": {"label_weight": 5.0, "smoothness_weight": 0.1},
         },
     }
     uses_unlabelled = True
@@ -73,7 +75,10 @@ class Registration(Method):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the terms of eqs. 3 and 4; the labels' is left out where no pair has them on both sides."""
-        moving, fixed = draw_pairs(len(batch.images), len(batch.unlabelled))
+        labelled, unlabelled = len(batch.images), len(batch.unlabelled)
+        if batch.unlabelled_masks is not None:  # every scan has a mask, so no pair is worth more than another
+            labelled, unlabelled = 0, labelled + unlabelled
+        moving, fixed = draw_pairs(labelled, unlabelled)
         both_ways = self.hyper.inverse_consistency > 0
         if both_ways:
             moving, fixed = torch.cat([moving, fixed]), torch.cat([fixed, moving])

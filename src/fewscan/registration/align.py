@@ -34,7 +34,7 @@ ALIGNMENTS: tuple[str, ...] = get_args(Align)
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedScan:
     """The moving scan as the network is shown it.
 
     Attributes
@@ -59,17 +59,17 @@ def check_alignment(align: str) -> None:
         raise UsageError(f"--align {align}: unknown alignment", mend=f"use {', '.join(ALIGNMENTS)}")
 
 
-def place(moving: PreparedScan, fixed: PreparedScan, *, align: str, effort: Effort) -> Placed:
+def place(moving: PreparedScan, fixed: PreparedScan, *, align: str, effort: Effort) -> PlacedScan:
     """Bring the moving scan into the frame of the fixed one, as ``align`` says."""
     source, target = moving.meta.prepared, fixed.meta.prepared
     start = start_matrix(source, target, align=align)
     if align == "centre":
         grid = grid_along(source, target)
         image = np.stack([resample_linear(channel, source, grid) for channel in moving.image])
-        return Placed(image, grid.affine(), start)
+        return PlacedScan(image, grid.affine(), start)
     to_moving = affine_alignment(moving, fixed, start=start, effort=effort) if align == "affine" else start
     grid = grid_around(target, source, to_moving)
-    return Placed(resample_through(moving, grid, to_moving), to_moving @ grid.affine(), start)
+    return PlacedScan(resample_through(moving, grid, to_moving), to_moving @ grid.affine(), start)
 
 
 def start_matrix(moving: Geometry, fixed: Geometry, *, align: str) -> Matrix:

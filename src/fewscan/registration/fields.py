@@ -47,8 +47,8 @@ def warp(
     Returns
     -------
     Tensor
-        ``(batch, channels, *spatial)`` in at least float32. Linear interpolation passes gradients to both arguments,
-        nearest only to the image.
+        ``(batch, channels, *spatial)`` in at least float32; NaN where the displacement is not finite. Linear
+        interpolation passes gradients to both arguments, nearest only to the image.
 
     Raises
     ------
@@ -61,13 +61,17 @@ def warp(
         raise ValueError(msg)
     image, displacement_vox = at_least_float32(image), at_least_float32(displacement_vox)
     dtype = torch.promote_types(image.dtype, displacement_vox.dtype)
-    return F.grid_sample(
+    grid = _sampling_grid(displacement_vox.to(dtype))
+    # grid_sample's backward reads and writes outside its memory where it is sent to NaN, which ends the process
+    nowhere = ~torch.isfinite(grid.sum(-1))
+    warped = F.grid_sample(
         image.to(dtype),
-        _sampling_grid(displacement_vox.to(dtype)),
+        grid.masked_fill(nowhere.unsqueeze(-1), 0.0),
         mode="nearest" if mode == "nearest" else "bilinear",
         padding_mode=padding,
         align_corners=True,
     )
+    return warped.masked_fill(nowhere.unsqueeze(1), torch.nan)
 
 
 def warp_labels(labels: Tensor, displacement_vox: Tensor, *, classes: int) -> Tensor:

@@ -11,7 +11,7 @@ from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan
 from fewscan.data.sampling import centred_start
 from fewscan.registration.affine import Effort
-from fewscan.registration.align import Placed, place
+from fewscan.registration.align import PlacedScan, place
 from fewscan.registration.predictor import RegistrationPredictor
 from fewscan.registration.registrar import Match, Matrix
 
@@ -63,7 +63,7 @@ class LearnedRegistrar:
         start = self._start(placed, fixed) if self.align == "centre" else placed.start
         return Match(displacement, placed.to_moving, start)
 
-    def _start(self, placed: Placed, fixed: PreparedScan) -> Matrix:
+    def _start(self, placed: PlacedScan, fixed: PreparedScan) -> Matrix:
         """Return where a displacement of zero lays the scans: centre on centre to a whole voxel, as the predictor."""
         target = fixed.meta.prepared
         sizes = placed.image.shape[1:], target.size

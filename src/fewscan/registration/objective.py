@@ -117,8 +117,7 @@ def pair_terms(levels: Sequence[Level], pairs: Pairs, objective: Objective) -> d
     terms: dict[str, list[Tensor]] = {"similarity": [], "labels": [], "smoothness": []}
     for k in reversed(range(len(levels))):  # finest first: each size is made from the one before
         smooth = levels[k].residual_vox if objective.smooth_on == "residual" else levels[k].displacement_vox
-        # torch's grid_sample crashes in its backward on NaN; where there is one, the smoothness tells
-        field = torch.nan_to_num(levels[k].displacement_vox, posinf=0.0, neginf=0.0)
+        field = levels[k].displacement_vox
         size = field.shape[2:]
         images = _resized(images, size, objective)
         moving, fixed, moving_inside, fixed_inside = _split_images(images, pairs)

@@ -16,6 +16,7 @@ from fewscan.data.image_io import read_image
 from fewscan.data.label_map import count_values, integer_labels
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_channels, read_channels
+from fewscan.errors import DataError
 from fewscan.inference.restore import label_type
 from fewscan.registration.physical import affine_displacement_mm, physical_displacement
 from fewscan.registration.quality import PairReport, flags, gncc, label_scores, regularity
@@ -140,6 +141,10 @@ def register_pair(
         match = registrar.match(moving.prepared, fixed.prepared)
     with watch.part("warp"):
         displacement_mm = physical_displacement(match, target)
+        if not np.isfinite(displacement_mm).all():
+            raise DataError(
+                "the displacement is not finite", mend="look at both scans, or try another method of registration"
+            )
         warp = Warp(displacement_mm, fixed=target.original, moving=source)
         channels = tuple(warp.image(values) for values in moving.channels)
         labels = None if moving.labels is None else warp.labels(moving.labels)

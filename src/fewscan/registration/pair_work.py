@@ -57,18 +57,21 @@ class PairWork:
         """Do all pairs; what became of each is in ``outcome`` and ``reports``."""
         waiting: tuple[ScanPair, RegisteredPair, float, Future[tuple[list[Path], float]]] | None = None
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            for pair, loaded in self._loaded_ahead(pairs, reader):
-                try:
-                    moving, fixed, read_seconds = loaded.result()
-                    done = register_pair(self.registrar, moving, fixed, max_folds=self.max_folds)
-                except Exception as error:  # whatever it is, the others go on
-                    self.outcome.failed(pair.id, error)
-                    continue
-                if waiting is not None:  # at most one finished pair waits in memory
+            try:
+                for pair, loaded in self._loaded_ahead(pairs, reader):
+                    try:
+                        moving, fixed, read_seconds = loaded.result()
+                        done = register_pair(self.registrar, moving, fixed, max_folds=self.max_folds)
+                    except Exception as error:  # whatever it is, the others go on
+                        self.outcome.failed(pair.id, error)
+                        continue
+                    if waiting is not None:  # at most one finished pair waits in memory
+                        previous, waiting = waiting, None
+                        self._finish(*previous)
+                    waiting = (pair, done, read_seconds, writer.submit(_write, self.out, pair, done, fixed))
+            finally:  # also when it is stopped: the files of this pair are written, so they belong on record
+                if waiting is not None:
                     self._finish(*waiting)
-                waiting = (pair, done, read_seconds, writer.submit(_write, self.out, pair, done, fixed))
-            if waiting is not None:
-                self._finish(*waiting)
 
     def _finish(
         self, pair: ScanPair, done: RegisteredPair, read_seconds: float, written: Future[tuple[list[Path], float]]

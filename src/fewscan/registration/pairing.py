@@ -44,6 +44,8 @@ def draw_pairs(labelled: int, unlabelled: int) -> tuple[Tensor, Tensor]:
 def make_pairs(batch: Batch, moving: Tensor, fixed: Tensor, *, classes: int) -> Pairs:
     """Return the pairs of a batch, with one-hot masks where both scans have labels.
 
+    With soft masks of the unlabelled scans, every pair has masks: true ones of labelled scans, soft ones of the others.
+
     Parameters
     ----------
     batch : Batch
@@ -53,9 +55,12 @@ def make_pairs(batch: Batch, moving: Tensor, fixed: Tensor, *, classes: int) -> 
     classes : int
         Background included.
     """
-    device, labelled = batch.images.device, len(batch.images)
-    with_labels = ((moving < labelled) & (fixed < labelled)).nonzero().flatten()
-    masks = [one_hot(batch.labels[side[with_labels].to(device)], classes) for side in (moving, fixed)]
+    device = batch.images.device
+    known = one_hot(batch.labels, classes)
+    if batch.unlabelled_masks is not None:
+        known = torch.cat([known, batch.unlabelled_masks])
+    with_labels = ((moving < len(known)) & (fixed < len(known))).nonzero().flatten()
+    masks = [known[side[with_labels].to(device)] for side in (moving, fixed)]
     moving, fixed = moving.to(device), fixed.to(device)
     images = torch.cat([batch.images, batch.unlabelled])
     inside = [part for part in (batch.inside, batch.unlabelled_inside) if part is not None]

@@ -141,17 +141,26 @@ def find_labels(place: Path | None, cases: Iterable[Case], *, option: str) -> di
     UsageError
         For one file and several scans.
     DataError
-        If there is no such file or folder, or it has no label of any of the scans.
+        If there is no such file or folder, it has no label of any of the scans, or two scans have one id.
     """
     if place is None:
         return {}
+    cases = list(cases)
     ids = sorted({case.id for case in cases})
     if not place.exists():
         raise DataError(f"{option} {place}: no such file or folder", mend="check the path")
     if place.is_file():
-        if len(ids) > 1:
-            raise UsageError(f"{option} {place}: one label file for {len(ids)} scans", mend="give a folder of labels")
+        count = len({case.images for case in cases})
+        if count > 1:
+            raise UsageError(f"{option} {place}: one label file for {count} scans", mend="give a folder of labels")
         return {ids[0]: place}
+    files = {(case.id, case.images) for case in cases}
+    twice = sorted(case_id for case_id, count in Counter(name for name, _ in files).items() if count > 1)
+    if twice:
+        raise DataError(
+            f"{option} {place}: several scans are called {twice[0]!r}, so it is unclear whose labels these are",
+            mend="rename the scans, or register them in calls of their own",
+        )
     problems: list[str] = []
     labels = by_stem(list_images(place), problems)
     raise_problems(place, problems, mend="keep one label file per scan")

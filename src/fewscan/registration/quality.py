@@ -187,7 +187,9 @@ def flags(regular: Regularity, similarity: Mapping[str, float], *, inside: float
     found = []
     if regular.fold_fraction > max_folds:
         found.append(f"folds: {regular.fold_fraction:.2%} of the voxels fold, more than {max_folds:.2%}")
-    if not similarity["after"] >= similarity["before"] - SIMILARITY_TOLERANCE:
+    if isnan(similarity["after"]):
+        found.append("similarity: cannot be told, no voxel of the fixed scan lies inside the moving scan")
+    elif similarity["after"] < similarity["before"] - SIMILARITY_TOLERANCE:  # never where they lay apart before
         found.append(f"similarity: fell from {similarity['before']:.3f} to {similarity['after']:.3f}")
     if inside < LEAST_INSIDE:
         found.append(f"outside: only {inside:.0%} of the fixed scan lie inside the moving scan")

@@ -1,13 +1,14 @@
 """The training loop: one function that any method runs through.
 
-Per step: read the batch, augment, loss terms, weighted sum, backward, clip, optimiser, what follows the networks, log.
+Per step: read the batch, augment, loss terms, weighted sum, backward, clip, optimiser, the second step of a method with
+an adversary, what follows the networks, log.
 All randomness of a step is keyed by (seed, rank, step), so a run continued from a checkpoint takes the same steps, bit
 for bit on the CPU, as one that was never stopped.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from fewscan.training.environment import peak_memory_mib
 from fewscan.training.interrupt import StopRequest
 from fewscan.training.log import RunLog
 from fewscan.training.optimisers import build_optimiser, optimiser_tensors, restore_optimiser, set_learning_rate
+from fewscan.training.second_step import SecondStep, own_parameters
 from fewscan.training.settings import TrainSettings, changed_on_resume
 from fewscan.training.streams import BatchMaker, Streams, read_ahead
 from fewscan.training.validation import Validation
@@ -66,7 +68,8 @@ class Training:
     def __post_init__(self) -> None:
         decay = self.settings.ema_decay
         self.ema = None if decay is None else EMA([self.method.predictor()], decay=decay)
-        optimiser = build_optimiser(self.method.parameters(), self.settings.optimiser)
+        self.second = SecondStep(self.method, self.fabric)
+        optimiser = build_optimiser(own_parameters(self.method), self.settings.optimiser)
         self.module, self.optimiser = self.fabric.setup(self.method, optimiser)
         self.log = RunLog(self.folder / "log.jsonl")
         self.first_step = 0
@@ -102,7 +105,9 @@ class Training:
     def _restore(self, checkpoint: Checkpoint) -> None:
         try:
             self.method.load_state_dict(checkpoint.parts["method"])
-            restore_optimiser(self.optimiser.optimizer, checkpoint.parts["optimiser"])
+            # an optimiser without a state, as SGD without momentum, leaves no part
+            restore_optimiser(self.optimiser.optimizer, checkpoint.parts.get("optimiser", {}))
+            self.second.restore(checkpoint.parts.get("adversary", {}))
             if self.ema is not None:
                 self.ema.load_state_dict(checkpoint.parts["ema"])
         except (RuntimeError, ValueError, KeyError) as error:
@@ -145,35 +150,41 @@ class Training:
         batch = self.batches.make(step, *patches)
         rate = set_learning_rate(self.optimiser, settings.optimiser, step, settings.iterations)
         terms: dict[str, Tensor] = self.module(batch, step)
-        weights = dict.fromkeys(terms, 1.0) | self.method.weights(step)
-        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        weights = self.method.weights(step)
+        total = _weighted(terms, weights)
         loss = float(total.detach())
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(total)
         limit = settings.optimiser.clip_gradient_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(self.method.parameters(), limit)
+        norm = nn.utils.clip_grad_norm_(own_parameters(self.method), limit)
         # before the step, which would spoil the weights and the next checkpoint, but after the gradients have been
         # exchanged, so that all processes stop together
         if not (math.isfinite(loss) and math.isfinite(float(norm))):
             self._refuse(step, batch.cases + batch.unlabelled_cases, loss, terms)
         self.optimiser.step()
+        against = self.second.terms(batch, step)
+        if against and not self.second.take(_weighted(against, weights)):
+            self._refuse(step, batch.cases + batch.unlabelled_cases, loss, against)
         self.method.after_step(step)
         if self.ema is not None:
             self.ema.update([self.method.predictor()], step)
-        return {"loss": loss, "lr": rate, "terms": terms, "weights": weights, "samples": _samples(batch)}
+        return {
+            "loss": loss,
+            "lr": rate,
+            "terms": terms,
+            "adversary": against,
+            "weights": weights,
+            "samples": _samples(batch),
+        }
 
     def _log(self, record: dict[str, Any], step: int, seconds: float) -> None:
-        weights = record["weights"]
-        values = {name: float(term.detach()) for name, term in record["terms"].items()}
-        terms = {
-            name: {"value": value, "weight": weights[name], "product": weights[name] * value}
-            for name, value in values.items()
-        }
+        against = record["adversary"]
         self.log.write(
             {
                 "kind": "step",
                 "step": step,
-                "terms": terms,
+                "terms": _described(record["terms"], record["weights"]),
+                **({"adversary": _described(against, record["weights"])} if against else {}),
                 "loss": record["loss"],
                 "lr": record["lr"],
                 "seconds": round(seconds, 4),
@@ -218,6 +229,7 @@ class Training:
             parts = {
                 "method": dict(self.method.state_dict()),
                 "optimiser": optimiser_tensors(self.optimiser.optimizer),
+                "adversary": self.second.tensors(),
             }
             if self.ema is not None:
                 parts["ema"] = dict(self.ema.state_dict())
@@ -243,6 +255,19 @@ class Training:
             f"step {step}: {what}; the batch held {', '.join(sorted(set(cases)))}",
             mend="Check these cases (fewscan check), or lower optimiser.learning_rate; the last checkpoint is intact.",
         )
+
+
+def _weighted(terms: dict[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Return the sum of all terms times their weights; a term without one weighs 1."""
+    return torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
+
+
+def _described(terms: dict[str, Tensor], weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return value, weight and product of every term."""
+    values = {name: (float(term.detach()), weights.get(name, 1.0)) for name, term in terms.items()}
+    return {
+        name: {"value": value, "weight": weight, "product": weight * value} for name, (value, weight) in values.items()
+    }
 
 
 def _samples(batch: Any) -> int:

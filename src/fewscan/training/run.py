@@ -127,6 +127,8 @@ def train(
     UsageError, DataError, InterruptedRunError
         See `fewscan.errors`.
     """
+    from fewscan.methods.recipe import Recipe
+    from fewscan.methods.registry import trainable_class
     from fewscan.networks.precision import resolve_precision
     from fewscan.training.fabric import make_fabric
     from fewscan.training.start import start_training
@@ -151,7 +153,11 @@ def train(
                 source = TrainingData(data, workers=workers, quiet=quiet)
                 _prepare(run, source, resolved, asked, store)
         prepared = PreparedStore(_place(run, data))
-        start_training(run, prepared, run.split, run.plan, resolved, fabric, quiet=quiet)
+        trainable = trainable_class(resolved.method)
+        if issubclass(trainable, Recipe):
+            trainable.train(run, prepared, resolved, fabric, quiet=quiet)
+        else:
+            start_training(run, prepared, run.split, run.plan, resolved, fabric, quiet=quiet)
     return run
 
 
@@ -194,11 +200,11 @@ def _prepare(
     Whatever an interrupted run wrote already is kept, so that it continues with the same decisions. The split is drawn
     before anything is written: a wish that cannot be met leaves no run behind.
     """
-    from fewscan.methods.registry import method_class
+    from fewscan.methods.registry import trainable_class
     from fewscan.training.start import fitted_plan
     from fewscan.training.whole_scans import whole_scan_plan
 
-    folder, method = run.folder, method_class(settings.method)
+    folder, method = run.folder, trainable_class(settings.method)
     if store is not None and data.store is not None:
         raise UsageError(f"{data.store.path}: is a prepared store already", mend="Leave --store out.")
     if (folder / "split.json").is_file():

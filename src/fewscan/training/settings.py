@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from fewscan.augment.settings import Augmentation, augmentation
 from fewscan.errors import UsageError
-from fewscan.methods.registry import method_class
+from fewscan.methods.registry import trainable_class
 from fewscan.networks.registry import NetworkSpec
 from fewscan.settings import Settings, nearest_key
 
@@ -131,7 +131,7 @@ def resolve_settings(
     values = lay_over(config, nest(overrides))
     name = str(method or values.get("method", "supervised"))
     chosen = str(preset or values.get("preset", "recommended"))
-    cls = method_class(name)
+    cls = trainable_class(name)
     if chosen not in cls.presets:
         raise UsageError(f"method {name} has no preset {chosen!r}: {nearest_key(chosen, list(cls.presets))}")
     weak = lay_over({"augmentation": "standard"}, cls.presets[chosen])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,19 +10,21 @@ from torch import nn
 
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedCase, PreparedStore
-from fewscan.data.sampling import PatchStream
+from fewscan.data.sampling import PatchStream, SoftMasks
 from fewscan.data.split import Split
 from fewscan.data.whole_scan import whole_scan
 from fewscan.errors import DataError, UsageError
 from fewscan.files import write_json
-from fewscan.inference.model_file import ModelSpec, save_model
+from fewscan.inference.model_file import ModelSpec, load_model, save_model
 from fewscan.inference.predictor import Predictor
 from fewscan.methods.base import Context, Method
-from fewscan.methods.registry import method_class
+from fewscan.methods.recipe import Recipe
+from fewscan.methods.registry import method_class, trainable_class
 from fewscan.networks.allocator import keep_freed_memory
+from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
-from fewscan.networks.registry import NetworkSpec, build_network, fit_levels, fit_registration_levels
+from fewscan.networks.registry import NetworkSpec, fit_levels, fit_registration_levels
 from fewscan.progress import progress, say
 from fewscan.registration.predictor import RegistrationPredictor
 from fewscan.registration.validation import validate_pairs
@@ -44,12 +47,29 @@ def start_training(
     fabric: Any,
     *,
     quiet: bool,
+    title: str = "training",
+    initial: Path | None = None,
+    masks: SoftMasks | None = None,
 ) -> None:
-    """Train (or continue) and write model, curves, environment and summary into the run folder."""
+    """Train (or continue) and write model, curves, environment and summary into the run folder.
+
+    Parameters
+    ----------
+    run, store, split, plan, settings, fabric, quiet
+        See `fewscan.training.run`.
+    title : str
+        Of the progress.
+    initial : Path, optional
+        Model file whose weights the predicting network starts from; freshly drawn ones unless told.
+    masks : callable, optional
+        Soft masks of the unlabelled cases, which become ``Batch.unlabelled_masks``.
+    """
     keep_freed_memory()
     device = fabric.device
     method = build_method(settings, plan)
-    streams = make_streams(store, split, plan, settings, method=type(method))
+    if initial is not None:
+        method.predictor().load_state_dict(load_model(initial)[0].state_dict())
+    streams = make_streams(store, split, plan, settings, method=type(method), masks=masks)
     method.remember(whole_scan(store.case(case_id), plan.patch_size) for case_id in split.labelled)
     dtype = resolve_precision(settings.precision, device)
     layout = best_layout(plan.dimensions, device, dtype)
@@ -72,7 +92,7 @@ def start_training(
     quiet = quiet or not fabric.is_global_zero
     if method.uses_unlabelled and not (split.unlabelled and settings.batch.unlabelled) and not quiet:
         say(f"note: there are no unlabelled scans, so {settings.method} trains on the labelled ones alone")
-    with progress("training", settings.iterations, quiet=quiet) as shown:
+    with progress(title, settings.iterations, quiet=quiet) as shown:
         training = Training(
             method=method,
             settings=settings,
@@ -104,11 +124,12 @@ def build_method(settings: TrainSettings, plan: Plan) -> Method:
     cls = method_class(settings.method)
     spec = network_spec(settings, plan)
     torch.manual_seed(seed_for(settings.seed, "initialise"))
-
-    def build() -> nn.Module:
-        classes = None if cls.network_kind == "registration" else plan.class_count
-        return build_network(spec, dimensions=plan.dimensions, channels=len(plan.channels), classes=classes)
-
+    build = NetworkBuilder(
+        spec,
+        patch_size=settings.patch_size or plan.patch_size,
+        channels=len(plan.channels),
+        classes=None if cls.network_kind == "registration" else plan.class_count,
+    )
     hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {settings.method}")
     context = Context(classes=plan.class_count, dimensions=plan.dimensions, iterations=settings.iterations)
     return cls(hyper, build, context)
@@ -125,6 +146,10 @@ def fitted_plan(plan: Plan, settings: TrainSettings) -> Plan:
 
     For a method that takes whole scans, `whole_scan_plan` sets the size when the scans have been prepared.
     """
+    trainable = trainable_class(settings.method)
+    if issubclass(trainable, Recipe):
+        trainable.check(settings, plan)
+        settings = trainable.patch_stage(settings)
     check_plan(method_class(settings.method), plan, patch_size=settings.patch_size)
     wanted = plan.model_dump() | {"patch_size": settings.patch_size or plan.patch_size}
     plan = Plan.parse(wanted, source="settings")
@@ -146,9 +171,17 @@ def patch_spacing_mm(plan: Plan) -> tuple[float, ...] | None:
 
 
 def make_streams(
-    store: PreparedStore, split: Split, plan: Plan, settings: TrainSettings, *, method: type[Method]
+    store: PreparedStore,
+    split: Split,
+    plan: Plan,
+    settings: TrainSettings,
+    *,
+    method: type[Method],
+    masks: SoftMasks | None = None,
 ) -> Streams:
     """Return the labelled stream, unless no scan is labelled, and, where wanted and possible, the unlabelled one.
+
+    The unlabelled one carries soft ``masks`` where they are given.
 
     Raises
     ------
@@ -181,7 +214,14 @@ def make_streams(
         _require_every_class(store, split, plan)
     if method.uses_unlabelled and split.unlabelled and settings.batch.unlabelled:
         cases = [store.case(case_id) for case_id in split.unlabelled]
-        unlabelled = PatchStream(cases, count=settings.batch.unlabelled, name="unlabelled", with_labels=False, **common)
+        unlabelled = PatchStream(
+            cases,
+            count=settings.batch.unlabelled,
+            name="unlabelled",
+            with_labels=False,
+            soft_masks=masks,
+            **common,
+        )
     return Streams(labelled, unlabelled)
 
 

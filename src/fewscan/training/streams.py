@@ -15,7 +15,7 @@ from fewscan.seeding import seed_for
 
 T = TypeVar("T")
 Share = tuple[Tensor, Tensor | None, Tensor | None]
-"""Images, labels and, of whole scans, where they have data."""
+"""Images, labels or soft masks and, of whole scans, where they have data."""
 
 
 class Streams(NamedTuple):
@@ -85,13 +85,16 @@ class BatchMaker:
         if labels is None:
             msg = "the labelled stream must carry labels"
             raise ValueError(msg)
-        more, _, more_inside = second or _none_of(some)
+        more, masks, more_inside = second or _none_of(some)
+        masks = masks if unlabelled is not None and unlabelled.masks is not None else None
         cases, more_cases = (() if patches is None else patches.cases for patches in (labelled, unlabelled))
-        return Batch(images, labels, more, cases, more_cases, inside, more_inside)
+        return Batch(images, labels, more, cases, more_cases, inside, more_inside, masks)
 
     def _augmented(self, patches: Patches, step: int, stream: str) -> Share:
         images = torch.from_numpy(patches.images).to(self.device)
         labels = None if patches.labels is None else torch.from_numpy(patches.labels).to(self.device).long()
+        if patches.masks is not None:  # soft labels to the augmentation
+            labels = torch.from_numpy(patches.masks).to(self.device)
         inside = None if patches.inside is None else torch.from_numpy(patches.inside).to(self.device).float()
         background = torch.from_numpy(patches.background).to(self.device)
         generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", stream, self.rank, step))

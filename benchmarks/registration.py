@@ -1,0 +1,121 @@
+"""Train registration on the real scans and lay the 20 benchmark pairs onto each other, by the commands a user types.
+
+    python benchmarks/registration.py hippocampus_0 hippocampus_4 hippocampus_all --data DATA --out RUNS
+
+DATA holds the data sets by name (Dataset004_Hippocampus, ...). The pairs are those of `registration_pairs`, of test
+scans that no training reads; the classical anchors on the same pairs are in ``registration_anchors.py``. Every result
+holds the commands, the machine, the settings and every pair; finished ones are kept.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewscan.data.layouts import load_dataset
+from real_scans import RESULTS, shorten
+from registration_pairs import pairs_of_test_cases
+
+# data set, options of `train`, options of `register`
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    "hippocampus_0": {"data": "Dataset004_Hippocampus", "train": ["--labelled", "0"]},
+    "hippocampus_4": {"data": "Dataset004_Hippocampus", "train": ["--labelled", "4"]},
+    "hippocampus_all": {
+        "data": "Dataset004_Hippocampus",
+        "train": ["--set", "batch={labelled: 4, unlabelled: 0}"],
+    },
+    "hippocampus_slices_0": {"data": "Dataset104_HippocampusSlices", "train": ["--labelled", "0"]},
+    "hippocampus_slices_4": {"data": "Dataset104_HippocampusSlices", "train": ["--labelled", "4"]},
+    "hippocampus_slices_all": {
+        "data": "Dataset104_HippocampusSlices",
+        "train": ["--set", "batch={labelled: 8, unlabelled: 0}"],
+    },
+    "acdc_slices_0": {"data": "Dataset127_ACDCSlices", "train": ["--labelled", "0"]},
+    "acdc_slices_4": {"data": "Dataset127_ACDCSlices", "train": ["--labelled", "4"]},
+    "acdc_slices_all": {
+        "data": "Dataset127_ACDCSlices",
+        "train": ["--set", "batch={labelled: 8, unlabelled: 0}"],
+    },
+}
+
+
+def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[str]) -> dict[str, Any]:
+    """Train, register and score one experiment with one seed."""
+    spec = EXPERIMENTS[name]
+    source, run = data / spec["data"], runs / f"registration-{name}-seed{seed}"
+    pairs = write_pairs(source, runs / f"{spec['data']}-pairs.csv")
+    store = ["--store", runs / "stores" / spec["data"]]
+    options = [*spec["train"], *extra, "--seed", str(seed)]
+    if (run / "settings.yaml").is_file():
+        options = ["--resume"]
+    out = run / "registered"
+    labels = ["--moving-labels", source / "labelsTs", "--fixed-labels", source / "labelsTs"]
+    commands = [
+        ["train", source, "--method", "registration", "--out", run, *store, *options],
+        ["register", run, "--pairs", pairs, "--moving", source / "imagesTs", *labels, "--out", out],
+    ]
+    for command in commands:
+        subprocess.run([sys.executable, "-m", "fewscan", *map(str, command)], check=True)
+    summary = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    record = json.loads((out / "registration.json").read_text(encoding="utf-8"))
+    return {
+        "experiment": f"registration_{name}",
+        "seed": seed,
+        "commands": [" ".join(["fewscan", *(shorten(part, data, runs) for part in command)]) for command in commands],
+        "training_seconds": summary["training_seconds"],
+        "peak_memory_mib": summary["peak_memory_mib"],
+        "environment": json.loads((run / "environment.json").read_text(encoding="utf-8")),
+        "settings": (run / "settings.yaml").read_text(encoding="utf-8"),
+        "mean": averages(out / "pairs.csv"),
+        "pairs": record["pairs"],
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def write_pairs(source: Path, path: Path) -> Path:
+    """Write the benchmark pairs of a data set as ``fewscan register --pairs`` reads them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"{moving.id},{fixed.id}" for fixed, moving in pairs_of_test_cases(load_dataset(source))]
+    path.write_text("\n".join(["moving,fixed", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def averages(table: Path) -> dict[str, float]:
+    """Return the mean over the pairs of every column of numbers, and the largest share of folds."""
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    columns = ("dice_before", "dice_after", "hd95_mm_before", "hd95_mm_after", "sd_log_jacobian", "fold_fraction")
+    means = {name: round(float(np.mean([float(row[name]) for row in rows])), 5) for name in (*columns, "seconds")}
+    return means | {
+        "dice_after_sd_of_pairs": round(float(np.std([float(row["dice_after"]) for row in rows])), 5),
+        "fold_fraction_worst_pair": round(max(float(row["fold_fraction"]) for row in rows), 5),
+    }
+
+
+def main() -> None:
+    """Run the experiments named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiments", nargs="+", choices=sorted(EXPERIMENTS))
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--out", type=Path, required=True, help="folder for runs and stores")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--extra", nargs=argparse.REMAINDER, default=[], help="further options of `fewscan train`")
+    arguments = parser.parse_args()
+    for name in arguments.experiments:
+        for seed in arguments.seeds:
+            path = RESULTS / f"registration_{name}-seed{seed}.json"
+            if path.is_file():
+                print(f"{path.name}: kept")
+                continue
+            result = run_experiment(name, data=arguments.data, runs=arguments.out, seed=seed, extra=arguments.extra)
+            path.write_text(json.dumps(result, indent=2) + "\n")
+            print(f"{path.name}: written: {result['mean']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Trainings of several stages: each stage is an ordinary training by the engine."""

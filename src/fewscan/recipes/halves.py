@@ -1,0 +1,148 @@
+"""The two halves of a soft pseudo-mask, for many scans at once (paper 1, section 2.2).
+
+Segmentation half: mean class probabilities over test-time views, moved back before they are averaged. Registration
+half: mean of the true masks of annotated scans, each laid onto the target. Scans are given whole, centred on one grid.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+from fewscan.errors import DataError
+from fewscan.inference.sliding_window import View, axis_spans
+from fewscan.losses.probabilities import one_hot
+from fewscan.networks.layout import best_layout
+from fewscan.registration.atlases import Placed
+from fewscan.registration.fields import warp
+from fewscan.registration.fusion import weighted_mean
+
+# What passes a network together: enough to fill a processor, little enough for its cache.
+VOXELS_AT_ONCE = 2**17
+OVERLAP = 0.5
+
+
+@torch.no_grad()
+def segmentation_half(
+    network: nn.Module, images: Tensor, *, views: Sequence[View], patch_size: Sequence[int]
+) -> Tensor:
+    """Return the mean class probabilities over views, by sliding window.
+
+    Parameters
+    ----------
+    network : Module
+        From images to logits, in evaluation mode.
+    images : Tensor, (batch, channels, *size)
+        On the network's device; at least as large as the patch along every axis.
+    views : sequence of View
+        At least one.
+    patch_size : sequence of int
+        The window.
+
+    Returns
+    -------
+    Tensor, (batch, classes, *size), float32
+        Adds up to 1.
+
+    Raises
+    ------
+    DataError
+        If the network gives numbers that are not finite.
+    """
+    sizes = zip(images.shape[2:], patch_size, strict=True)
+    axes = [axis_spans(side, window, overlap=OVERLAP, device=images.device) for side, window in sizes]
+    at_once = max(1, VOXELS_AT_ONCE // math.prod(patch_size))
+    result: Tensor | None = None
+    for spans in product(*axes):
+        place = (slice(None), slice(None), *(span.image for span in spans))
+        weight = torch.ones((), device=images.device)
+        for span in spans:
+            weight = weight[..., None] * span.weight
+        found = torch.cat([_mean_over(network, part, views) for part in torch.split(images[place], at_once)])
+        if result is None:
+            result = torch.zeros((len(images), found.shape[1], *images.shape[2:]), device=images.device)
+        result[place] += found * weight
+    assert result is not None  # noqa: S101 - an image has at least one window
+    return _finite(result, "segmentation")
+
+
+def _mean_over(network: nn.Module, windows: Tensor, views: Sequence[View]) -> Tensor:
+    layout = best_layout(windows.ndim - 2, windows.device, torch.float32)
+    total = torch.zeros(())
+    for view in views:
+        seen = view.forward(windows).contiguous(memory_format=layout)
+        found = view.inverse(network(seen).float().softmax(1)).contiguous()
+        total = found if total.ndim == 0 else total.add_(found)
+    return total / len(views)
+
+
+@torch.no_grad()
+def registration_half(network: nn.Module, atlases: Placed, images: Tensor, chosen: Tensor, *, classes: int) -> Tensor:
+    """Return the mean of the masks of annotated scans, laid onto every image.
+
+    Where an annotated scan has no data its mask does not count.
+
+    Parameters
+    ----------
+    network : Module
+        With ``displacement(moving, fixed)``, in evaluation mode.
+    atlases : Placed
+        The annotated scans, on the grid of the images.
+    images : Tensor, (batch, channels, *size)
+    chosen : Tensor, (batch, count), int64
+        Which of the annotated scans are laid onto each image.
+    classes : int
+        Background included.
+
+    Returns
+    -------
+    Tensor, (batch, classes, *size), float32
+        Adds up to 1.
+
+    Raises
+    ------
+    DataError
+        If a displacement is not finite.
+    """
+    count, size = chosen.shape[1], images.shape[2:]
+    masks = one_hot(atlases.labels, classes)
+    targets = torch.arange(len(images), device=images.device)
+    per_part = max(1, VOXELS_AT_ONCE // (count * math.prod(size)))
+    return torch.cat(
+        [
+            _laid_onto(network, atlases, masks, images[some], chosen[some])
+            for some in torch.split(targets, per_part)
+        ]
+    )  # fmt: skip
+
+
+def _laid_onto(network: nn.Module, atlases: Placed, masks: Tensor, images: Tensor, chosen: Tensor) -> Tensor:
+    layout = best_layout(images.ndim - 2, images.device, torch.float32)
+    fixed = images.repeat_interleave(chosen.shape[1], dim=0)
+    fields = [
+        network.displacement(atlases.images[a].contiguous(memory_format=layout), f.contiguous(memory_format=layout))  # type: ignore[operator]
+        for a, f in zip(_parts(chosen.flatten(), images), _parts(fixed, images), strict=True)
+    ]
+    field = _finite(torch.cat(fields), "registration")
+    with torch.autocast(images.device.type, enabled=False):
+        votes = warp(masks[chosen.flatten()], field)
+        seen = warp(atlases.inside[chosen.flatten()], field, padding="zeros").squeeze(1)
+    # the atlas leads, and the batch is one more axis of space
+    votes = votes.reshape(*chosen.shape, *votes.shape[1:]).transpose(0, 1).transpose(1, 2)
+    share = seen.reshape(*chosen.shape, *seen.shape[1:]).transpose(0, 1)
+    return weighted_mean(votes, share).transpose(0, 1).contiguous()
+
+
+def _parts(x: Tensor, images: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(x, max(1, VOXELS_AT_ONCE // math.prod(images.shape[2:])))
+
+
+def _finite(x: Tensor, what: str) -> Tensor:
+    if not bool(torch.isfinite(x.sum())):
+        raise DataError(
+            f"the output of the {what} network is not finite",
+            mend="Use fp32 (--set precision=fp32, or --precision fp32 to predict); if that fails too, it has diverged.",
+        )
+    return x

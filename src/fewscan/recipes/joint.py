@@ -1,0 +1,66 @@
+"""The joint framework of paper 1: a segmentation and a registration network that teach each other.
+
+(1)  round 0: S learns from the annotated scans, R from all scans without masks
+(2)  q(x) = 1/2 mean over views of S(x) + 1/2 mean over annotated scans of y_n(D_n(x)),  for every other scan x
+(3)  round 1, 2, ...: both go on learning: S from true labels y and soft masks q, R from pairs with y or q on each side
+
+S and R continue with their weights and lower learning rates; their optimisers start anew. True labels are never
+replaced. The final S is the paper's "Joint", and eq. 2 at prediction its "Combined".
+
+With ``mode: agreement`` only scans whose halves agree are used, which is what the authors' public code does; see
+`fewscan.recipes.mask_quality.agreeing`. Losses: `fewscan.methods.pseudo_supervised`, `fewscan.methods.registration`.
+"""
+
+from typing import Any, ClassVar
+
+from fewscan.data.plan import Plan
+from fewscan.data.prepared import PreparedStore
+from fewscan.errors import UsageError
+from fewscan.methods.base import HyperParameters
+from fewscan.methods.recipe import Recipe
+from fewscan.methods.registration import Registration
+from fewscan.networks.registry import is_registration_network
+from fewscan.recipes.joint_settings import PAPER, RECOMMENDED, JointParameters, parameters_of, stage_settings
+from fewscan.training.run import Run
+from fewscan.training.settings import TrainSettings
+from fewscan.training.whole_scans import check_plan
+
+
+class Joint(Recipe):
+    """Two networks, trained in turn on each other's pseudo-masks."""
+
+    name = "joint"
+    title = "Joint segmentation and registration: two networks that teach each other by soft pseudo-masks"
+    paper = "Paper 1; registration: Li et al. 2024 (MrRegNet)"
+    equations = (
+        "q = 1/2 mean_views S(x) + 1/2 mean_n y_n(D_n(x))\n"
+        "S: L = CE(p, y) + Dice(p, y) + w Dice(p, q) + v CE(p, q);  R: as method registration, with y or q as masks\n"
+        "iterations is the total of all stages"
+    )
+    hyper_parameters: ClassVar[type[HyperParameters]] = JointParameters
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "recommended": RECOMMENDED}
+    uses_unlabelled = True
+    predictors = ("combined",)
+
+    @classmethod
+    def check(cls, settings: TrainSettings, plan: Plan) -> None:
+        """Raise `UsageError` for scans that cannot be registered whole, or a network that does not register."""
+        network = parameters_of(settings).registration.network.name
+        if not is_registration_network(network):
+            raise UsageError(
+                f"hyper.registration.network: {network!r} does not register images", mend="Use mrregnet."
+            )  # fmt: skip
+        if plan.slice_axis is not None:
+            check_plan(Registration, plan, patch_size=None)
+
+    @classmethod
+    def patch_stage(cls, settings: TrainSettings) -> TrainSettings:
+        """Return the settings of the segmentation network's first stage."""
+        return stage_settings(settings, "segmentation", round_number=0, steps=settings.iterations)
+
+    @classmethod
+    def train(cls, run: Run, store: PreparedStore, settings: TrainSettings, fabric: Any, *, quiet: bool) -> None:
+        """Run every stage that is not finished."""
+        from fewscan.recipes.joint_rounds import JointTraining
+
+        JointTraining(run, store, settings, fabric, quiet=quiet).train()

@@ -1,0 +1,266 @@
+"""The rounds of the joint framework: which stage follows which, on what, and when it ends.
+
+    RUN/stages/0-segmentation  0-registration             ordinary runs
+    RUN/stages/1-masks  1-segmentation  1-registration    and so on
+    RUN/log.jsonl  rounds.json                            every stage's log in one; what came of each round
+    RUN/rounds/round_1.png ...  strip.png                 pseudo-masks of a few scans
+    RUN/model.safetensors                                 the final segmentation network: "Joint"
+    RUN/model_combined.safetensors                        both networks and the annotated scans: "Combined"
+    RUN/model_best.safetensors                            the segmentation network of the best round on validation
+
+Everything is decided by what the stages have left on disk, so a run that was stopped anywhere goes on where it was.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from fewscan.data.prepared import PreparedStore
+from fewscan.data.sampling import SoftMasks
+from fewscan.data.split import Split
+from fewscan.data.whole_scan import whole_scan
+from fewscan.files import write_json
+from fewscan.inference.model_file import MODEL_NAME, load_model, save_model
+from fewscan.networks.layout import best_layout
+from fewscan.networks.precision import resolve_precision
+from fewscan.progress import clock, say
+from fewscan.recipes.combined import Combined, CombinedOptions, combined_spec
+from fewscan.recipes.joint_pictures import PLANES, draw, write_planes
+from fewscan.recipes.joint_record import (
+    RoundRecord,
+    gather_logs,
+    has_levelled_off,
+    read_round,
+    seconds_left,
+    stage_path,
+)
+from fewscan.recipes.joint_settings import Kind, flip_axes_of, parameters_of, stage_lengths, stage_settings
+from fewscan.recipes.mask_quality import agreeing
+from fewscan.recipes.mask_store import MaskStore, finish_store
+from fewscan.recipes.pseudo_masks import MaskMaker
+from fewscan.recipes.stages import train_stage
+from fewscan.registration.atlases import Atlases
+from fewscan.training.environment import describe_environment, peak_memory_mib
+from fewscan.training.run import Run
+from fewscan.training.settings import TrainSettings
+from fewscan.training.start import patch_spacing_mm
+from fewscan.training.whole_scans import whole_scan_plan
+
+COMBINED_NAME, BEST_NAME = "model_combined.safetensors", "model_best.safetensors"
+
+
+class JointTraining:
+    """One run of the joint framework.
+
+    Parameters
+    ----------
+    run : Run
+        Its folder holds settings, plan and split.
+    store : PreparedStore
+    settings : TrainSettings
+    fabric : Fabric
+    quiet : bool
+        Print nothing.
+    """
+
+    def __init__(self, run: Run, store: PreparedStore, settings: TrainSettings, fabric: Any, *, quiet: bool) -> None:
+        self.run, self.store, self.settings, self.fabric = run, store, settings, fabric
+        self.quiet = quiet or not fabric.is_global_zero
+        self.hyper, self.plan, self.split = parameters_of(settings), run.plan, run.split
+        self.rounds = self.hyper.rounds if self.split.unlabelled else 0
+        self.registers = len(self.split.labelled) + len(self.split.unlabelled) > 1
+        self.lengths = stage_lengths(settings, rounds=self.rounds)
+        self.whole_plan = whole_scan_plan(self.plan, store, self.split)
+        sides = zip(self.whole_plan.patch_size, self.plan.patch_size, strict=True)
+        self.grid = tuple(max(pair) for pair in sides)
+
+    def train(self) -> None:
+        """Run every stage that is not finished, and write models and summary."""
+        self._say_notes()
+        if self.fabric.is_global_zero:
+            write_json(self.run.folder / "environment.json", describe_environment(self.fabric.device))
+        history: list[RoundRecord] = []
+        for number in range(self.rounds + 1):
+            store = self._masks(number) if number else None
+            used = self._used(store) if store is not None else self.split.unlabelled
+            self._stage(number, "segmentation", used, store)
+            if self.registers:
+                self._stage(number, "registration", used, store)
+            history.append(read_round(self.run.folder, number, store, used=len(used)))
+            self._write_records(history)
+            if self.hyper.patience and has_levelled_off(history, patience=self.hyper.patience):
+                self._say(f"round {number}: validation Dice has levelled off; no further round")
+                break
+        if self.fabric.is_global_zero:
+            self._write_models(history)
+        self.fabric.barrier()
+
+    def stage_folder(self, number: int, kind: str) -> Path:
+        """Return the folder of a stage."""
+        return stage_path(self.run.folder, number, kind)
+
+    def _say(self, line: str) -> None:
+        if not self.quiet:
+            say(line)
+
+    def _say_notes(self) -> None:
+        if not self.split.unlabelled:
+            self._say("note: there are no unlabelled scans, so there is no round after round 0")
+        if not self.registers:
+            self._say("note: one scan alone cannot be registered, so only the segmentation network is trained")
+
+    def _stage(self, number: int, kind: Kind, used: tuple[str, ...], store: MaskStore | None) -> None:
+        folder = self.stage_folder(number, kind)
+        steps = self.lengths[number, kind]
+        title = f"round {number} {kind}"
+        if not Run(folder).finished:
+            self._say(f"round {number} of {self.rounds}: {kind}, {steps} steps{self._time_left(number, kind)}")
+        masks: SoftMasks | None = None if store is None else store.mask
+        if kind == "registration" and store is not None and not used:
+            used, masks = self.split.unlabelled, None  # no mask can be trusted, but images are still images
+        train_stage(
+            folder,
+            store=self.store,
+            split=self._split(kind, used),
+            plan=self.whole_plan if kind == "registration" else self.plan,
+            settings=stage_settings(self.settings, kind, round_number=number, steps=steps),
+            fabric=self.fabric,
+            title=title,
+            initial=self.stage_folder(number - 1, kind) / MODEL_NAME if number else None,
+            masks=masks,
+            quiet=self.quiet,
+        )
+
+    def _time_left(self, number: int, kind: Kind) -> str:
+        left = seconds_left(self.run.folder, self.lengths, at=(number, kind))
+        return "" if left is None else f", about {clock(left)} left for all rounds"
+
+    def _split(self, kind: Kind, used: tuple[str, ...]) -> Split:
+        changes: dict[str, Any] = {"unlabelled": used}
+        if kind == "registration" and len(self.split.validation) < 2:
+            changes["validation"] = ()  # registration is validated on pairs
+        return self.split.model_copy(update=changes)
+
+    def _used(self, store: MaskStore) -> tuple[str, ...]:
+        """Return the unlabelled scans that this round trains on."""
+        if self.hyper.mode == "average":
+            return store.ids
+        used = agreeing(
+            store.records,
+            dice=self.hyper.agreement_dice,
+            least_dice=self.hyper.agreement_least,
+            quota=self.hyper.agreement_quota * (store.round_number + 1),
+        )
+        self._say(f"round {store.round_number}: the halves of {len(used)} of {len(store.ids)} scans agree")
+        return tuple(used)
+
+    def _masks(self, number: int) -> MaskStore:
+        """Make the masks of a round, or what is left of them, and draw a few."""
+        folder = self.stage_folder(number, "masks")
+        cases = [self.store.case(case_id) for case_id in self.split.unlabelled]
+        main = self.fabric.is_global_zero
+        if not MaskStore.is_finished(folder) or not (folder / PLANES).is_file():
+            self._say(f"round {number} of {self.rounds}: pseudo-masks of {len(cases)} scans")
+            started = time.perf_counter()
+            maker = self._maker(number)
+            if not MaskStore.is_finished(folder):
+                rank, ranks = self.fabric.global_rank, self.fabric.world_size
+                maker.make(folder, cases, rank=rank, ranks=ranks, quiet=self.quiet)
+                self.fabric.barrier()
+                if main:
+                    details = {
+                        "round": number,
+                        "views": [view.name for view in maker.network.views],
+                        "seconds": round(time.perf_counter() - started, 2),
+                    }
+                    finish_store(folder, [[case.id for case in shard] for shard in maker.shards(cases)], details)
+                self.fabric.barrier()
+            if main:
+                write_planes(folder, maker, MaskStore(folder), cases)
+        picture = self.run.folder / "rounds" / f"round_{number}.png"
+        if main and not picture.is_file():
+            draw(picture.parent, [self.stage_folder(k, "masks") for k in range(1, number + 1)])
+        self.fabric.barrier()
+        return MaskStore(folder)
+
+    def _maker(self, number: int) -> MaskMaker:
+        device = self.fabric.device
+        dtype = resolve_precision(self.settings.precision, device)
+        layout = best_layout(self.plan.dimensions, device, dtype)
+        network = self._combined(number - 1).to(device).to(memory_format=layout).eval()  # type: ignore[call-overload]
+        return MaskMaker(
+            network=network,
+            placed=network.atlases.on(self.grid),
+            device=device,
+            dtype=dtype,
+            seed=self.settings.seed,
+            round_number=number,
+            previous=MaskStore(self.stage_folder(number - 1, "masks")) if number > 1 else None,
+            guard=self.hyper.guard,
+        )
+
+    def _combined(self, number: int) -> Combined:
+        """Return both networks after a round, with the annotated scans."""
+        segmentation, spec = load_model(self.stage_folder(number, "segmentation"))
+        registration, registration_spec = load_model(self.stage_folder(number, "registration"))
+        cases = [self.store.case(case_id) for case_id in self.split.labelled]
+        atlases = Atlases.of(whole_scan(case, self.grid) for case in cases)
+        options = CombinedOptions(
+            atlases=len(atlases),
+            size=self.grid,
+            segmentation=spec.network,
+            registration=registration_spec.network,
+            patch_size=self.plan.patch_size,
+            sources=self.hyper.atlases,
+            views=self.hyper.views,
+            segmentation_share=self.hyper.segmentation_share,
+            flip_axes=tuple(flip_axes_of(self.settings.augmentation, self.plan.dimensions)),
+            rotation_degrees=self.hyper.rotation_degrees,
+            spacing_mm=patch_spacing_mm(self.plan),
+        )
+        return Combined(segmentation, registration, atlases, classes=self.plan.class_count, options=options)
+
+    def _write_records(self, history: list[RoundRecord]) -> None:
+        if self.fabric.is_global_zero:
+            gather_logs(self.run.folder, history)
+        self.fabric.barrier()
+
+    def _write_models(self, history: list[RoundRecord]) -> None:
+        from fewscan.report.curves import save_learning_curves
+        from fewscan.training.log import read_log
+
+        folder, last = self.run.folder, history[-1].round
+        network, spec = load_model(self.stage_folder(last, "segmentation"))
+        details = {
+            **spec.details,
+            "iterations": self.settings.iterations,
+            "hyper": self.settings.hyper,
+            "rounds": last,
+            "labelled": list(self.split.labelled),
+            "seed": self.settings.seed,
+        }
+        spec = spec.model_copy(update={"method": self.settings.method, "details": details})
+        best = max(
+            (r for r in history if r.best_dice is not None), key=lambda r: (r.best_dice or 0, -r.round), default=None
+        )
+        if best is not None:
+            chosen, _ = load_model(self.stage_folder(best.round, "segmentation") / BEST_NAME)
+            save_model(folder / BEST_NAME, chosen, spec)
+        if self.registers:
+            combined = self._combined(last)
+            wide = self.plan.model_copy(update={"patch_size": self.grid})
+            save_model(
+                folder / COMBINED_NAME,
+                combined,
+                spec.model_copy(update={"plan": wide, "network": combined_spec(combined.options)}),
+            )
+        save_model(folder / MODEL_NAME, network, spec)
+        save_learning_curves(folder / "curves.png", read_log(folder / "log.jsonl"))
+        summary = self.run.summary | {
+            "state": "finished",
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "training_seconds": round(sum(sum(record.seconds.values()) for record in history), 1),
+            "peak_memory_mib": round(peak_memory_mib(self.fabric.device), 1),
+            "best_validation": {} if best is None else {"round": best.round, "mean_dice": best.best_dice},
+        }
+        write_json(folder / "run.json", summary)

@@ -1,0 +1,189 @@
+"""Settings of the joint framework, and what each of its stages is told.
+
+``iterations`` of a run is the total of all its stages; ``first_segmentation`` and the other three lengths say how it is
+divided. Paper 1 counts epochs. Here they are steps, by its smallest experiment: 600 training scans, 5 of them labelled,
+in batches of 5 (public code), so that an epoch is 1 step on the labelled scans alone and 120 on all scans.
+
+======================  =============  =========================
+stage                   paper 1        preset ``paper``
+======================  =============  =========================
+segmentation, round 0   500 epochs     500 steps
+registration, round 0   200 epochs     24 000 steps
+segmentation, later     100 epochs     12 000 steps in each round
+registration, later     50 epochs      6 000 steps in each round
+======================  =============  =========================
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fewscan.augment.settings import Augmentation
+from fewscan.errors import UsageError
+from fewscan.methods.pseudo_supervised import PseudoSupervisedParameters
+from fewscan.methods.supervised import SupervisedParameters
+from fewscan.networks.registry import NetworkSpec
+from fewscan.registration.parameters import RegistrationParameters
+from fewscan.seeding import seed_for
+from fewscan.settings import Settings
+from fewscan.training.settings import BatchSettings, TrainSettings
+
+Kind = Literal["segmentation", "registration"]
+
+
+class RegistrationStage(Settings):
+    """How the registration network is trained; whatever is not here is as for the segmentation network."""
+
+    network: NetworkSpec = Field(
+        NetworkSpec(name="mrregnet", options={"output_stride": 2}), description="paper 1: MrRegNet, full resolution"
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="of round 0; paper 1: 1e-3")
+    batch: BatchSettings = Field(
+        BatchSettings(labelled=2, unlabelled=4), description="whole scans per step, each once the fixed one"
+    )
+    loss: RegistrationParameters = Field(RegistrationParameters(), description="as `hyper` of method registration")
+
+
+class JointParameters(PseudoSupervisedParameters):
+    """Of the rounds, the pseudo-masks and both networks' trainings."""
+
+    rounds: int = Field(7, ge=0, description="after round 0; paper 1: converges by 7")
+    patience: int = Field(2, ge=0, description="rounds without better validation Dice before it ends; 0: never")
+    first_segmentation: int = Field(500, ge=1, description="length of round 0, see `iterations`; paper 1: 500 epochs")
+    first_registration: int = Field(24_000, ge=1, description="the same; paper 1: 200 epochs")
+    later_segmentation: int = Field(12_000, ge=1, description="length in each later round; paper 1: 100 epochs")
+    later_registration: int = Field(6_000, ge=1, description="the same; paper 1: 50 epochs")
+    later_rate: float = Field(0.1, gt=0, description="learning rates of later rounds, by those of round 0; paper 1")
+    atlases: int = Field(5, ge=1, description="N annotated scans laid onto each other scan; paper 1")
+    views: int = Field(5, ge=1, description="N test-time views, as many as there are; paper 1")
+    segmentation_share: float = Field(0.5, ge=0, le=1, description="of a mask; the rest is registration; paper 1: 0.5")
+    rotation_degrees: float = Field(10.0, ge=0, lt=180, description="of the rotated views, 2-D; paper 1 names none")
+    mode: Literal["average", "agreement"] = Field("average", description="paper 1; agreement: as in its public code")
+    agreement_dice: float = Field(0.9, ge=0, le=1, description="of the halves of a scan that is used; public code")
+    agreement_least: float = Field(0.2, ge=0, le=1, description="the same for scans that fill the quota; public code")
+    agreement_quota: float = Field(0.06, ge=0, le=1, description="share of scans, times round + 1; public code: 37/600")
+    guard: float | None = Field(
+        4.0, gt=1, description="change of volume or entropy that is a collapse; none in paper 1"
+    )
+    registration: RegistrationStage = Field(RegistrationStage(), description="its own stages")
+
+
+PAPER_ROUNDS = 7
+PAPER: dict[str, Any] = {
+    "network": {"name": "residual_unet"},
+    # Adam: no weight decay
+    "optimiser": {
+        "name": "adamw",
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "clip_gradient_norm": None,
+    },
+    "augmentation": "none",
+    "batch": {"labelled": 5, "unlabelled": 5},
+    "iterations": 500 + 24_000 + PAPER_ROUNDS * (12_000 + 6_000),
+    "hyper": {
+        "rounds": PAPER_ROUNDS,
+        "cross_entropy_weight": 0.0,
+        "squared_dice": True,
+        "registration": {
+            "network": {"name": "mrregnet", "options": {"head_std": None}},
+            "batch": {"labelled": 2, "unlabelled": 3},
+            "loss": {"resize": "nearest"},
+        },
+    },
+}
+RECOMMENDED: dict[str, Any] = {
+    "network": {"name": "residual_unet"},
+    "iterations": 4000,
+    "hyper": {
+        "rounds": 3,
+        "first_segmentation": 1000,
+        "first_registration": 750,
+        "later_segmentation": 350,
+        "later_registration": 400,
+        "later_rate": 0.5,
+        # fields are smooth: half the resolution costs a fraction of the time
+        "registration": {
+            "network": {"name": "mrregnet", "options": {"output_stride": 2}},
+            "batch": {"labelled": 2, "unlabelled": 4},
+            # masks are what the registration is for: its fields may be steeper, and labels count more than intensities
+            "loss": {"label_weight": 5.0, "smoothness_weight": 0.1},
+        },
+    },
+}
+
+
+def parameters_of(settings: TrainSettings) -> JointParameters:
+    """Return the hyper-parameters of a run."""
+    return JointParameters.parse(settings.hyper, source="settings of method joint")
+
+
+def stage_lengths(settings: TrainSettings, *, rounds: int) -> dict[tuple[int, Kind], int]:
+    """Return the steps of each stage, by round and kind, in their order; they add up to ``iterations``.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer steps than stages.
+    """
+    hyper = parameters_of(settings)
+    shares: dict[tuple[int, Kind], int] = {}
+    for number in range(rounds + 1):
+        shares[number, "segmentation"] = hyper.later_segmentation if number else hyper.first_segmentation
+        shares[number, "registration"] = hyper.later_registration if number else hyper.first_registration
+    if settings.iterations < len(shares):
+        raise UsageError(
+            f"{settings.iterations} iterations cannot be divided among {len(shares)} stages",
+            mend="Raise iterations, which is the total of all stages, or lower hyper.rounds.",
+        )
+    steps = _divided(settings.iterations, list(shares.values()))
+    if 0 in steps:
+        steps = [1 + more for more in _divided(settings.iterations - len(shares), list(shares.values()))]
+    return dict(zip(shares, steps, strict=True))
+
+
+def _divided(total: int, shares: Sequence[int]) -> list[int]:
+    """Divide a total in proportion to the shares, without a remainder."""
+    ends = [0, *(round(total * done / sum(shares)) for done in accumulate(shares))]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def stage_settings(settings: TrainSettings, kind: Kind, *, round_number: int, steps: int) -> TrainSettings:
+    """Return the settings of one stage.
+
+    Round 0 of the segmentation is what method `supervised` does with the same settings and as many steps.
+    """
+    hyper = parameters_of(settings)
+    rate = hyper.later_rate if round_number else 1.0
+    changes: dict[str, Any] = {"iterations": steps, "validate_every": 0}
+    if round_number or kind == "registration":
+        changes["seed"] = seed_for(settings.seed, "stage", kind, round_number) % 2**31
+    if kind == "registration":
+        stage = hyper.registration
+        changes |= {
+            "method": "registration",
+            "hyper": stage.loss.model_dump(mode="json"),
+            "network": stage.network,
+            "batch": stage.batch,
+            "patch_size": None,
+            "augmentation": Augmentation(),
+            "optimiser": settings.optimiser.model_copy(update={"learning_rate": stage.learning_rate * rate}),
+        }
+    else:
+        model = PseudoSupervisedParameters if round_number else SupervisedParameters
+        changes |= {
+            "method": "pseudo_supervised" if round_number else "supervised",
+            "hyper": hyper.model_dump(mode="json", include=set(model.model_fields)),
+            "optimiser": settings.optimiser.model_copy(
+                update={"learning_rate": settings.optimiser.learning_rate * rate}
+            ),
+        }
+    return settings.model_copy(update=changes)
+
+
+def flip_axes_of(augmentation: Augmentation, dimensions: int) -> Sequence[int]:
+    """Return the axes that training mirrors."""
+    return tuple(range(dimensions)) if augmentation.flip_axes is None else augmentation.flip_axes

@@ -1,0 +1,132 @@
+"""Soft masks on disk: float16, hashed, each file whole or absent, one folder per round.
+
+    masks-0000.safetensors ...   the foreground probabilities (classes - 1, *size) of some scans, and their records
+    masks.json                   round, records of all scans, seconds; written last, so it says that all are there
+
+Which scans share a file does not depend on what a former process has written: a continued round makes the missing files
+in the same batches as one that was never stopped, and therefore the same bits.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from fewscan.errors import DataError
+from fewscan.files import write_json
+from fewscan.recipes.mask_quality import MaskRecord
+from fewscan.tensor_file import read_tensors, write_tensors
+
+INDEX = "masks.json"
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Return the file of one batch of scans."""
+    return folder / f"masks-{number:04d}.safetensors"
+
+
+def write_shard(
+    path: Path, masks: Mapping[str, Tensor], records: Mapping[str, MaskRecord], *, round_number: int
+) -> None:
+    """Write the masks (classes, *size) of some scans and their records; the background is what the others leave."""
+    foreground = {case_id: mask[1:].to(torch.float16) for case_id, mask in masks.items()}
+    described = {case_id: record.model_dump(mode="json") for case_id, record in records.items()}
+    write_tensors(path, foreground, {"round": round_number, "records": described})
+
+
+def has_shard(path: Path, ids: Sequence[str], *, round_number: int) -> bool:
+    """Tell whether the file is there, undamaged, and holds these scans of this round."""
+    try:
+        tensors, description = read_tensors(path)
+    except DataError:
+        return False
+    return set(tensors) == set(ids) and description.get("round") == round_number
+
+
+def finish_store(folder: Path, shards: Sequence[Sequence[str]], details: Mapping[str, Any]) -> None:
+    """Write the index when all files of the round are there.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the round.
+    shards : sequence of sequence of str
+        The ids in each file.
+    details : mapping
+        Plain data to keep beside: round, views, seconds.
+    """
+    records: dict[str, Any] = {}
+    for number in range(len(shards)):
+        records |= read_tensors(shard_path(folder, number))[1]["records"]
+    write_json(folder / INDEX, {**details, "shards": [list(ids) for ids in shards], "records": records})
+
+
+class MaskStore:
+    """The finished masks of one round.
+
+    Parameters
+    ----------
+    folder : Path
+        With an index.
+
+    Raises
+    ------
+    DataError
+        If the round is not finished, or a file is damaged or of another round.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.details: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise DataError(f"{folder}: no finished pseudo-masks", mend="Continue the run with --resume.") from None
+        self.round_number = int(self.details["round"])
+        self._places: dict[str, Path] = {}
+        for number, ids in enumerate(self.details["shards"]):
+            path = shard_path(folder, number)
+            if not has_shard(path, ids, round_number=self.round_number):
+                raise DataError(
+                    f"{path}: is missing, damaged or of another round",
+                    mend=f"Delete {folder} and continue the run with --resume; the masks are made again.",
+                )
+            self._places |= dict.fromkeys(ids, path)
+
+    @staticmethod
+    def is_finished(folder: Path) -> bool:
+        """Tell whether all masks of the round were written."""
+        return (folder / INDEX).is_file()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all scans, sorted."""
+        return tuple(sorted(self._places))
+
+    @cached_property
+    def records(self) -> dict[str, MaskRecord]:
+        """What is known about each mask."""
+        found = self.details["records"]
+        return {case_id: MaskRecord.parse(found[case_id], source=str(self.folder / INDEX)) for case_id in self.ids}
+
+    def mask(self, case_id: str) -> npt.NDArray[np.float32]:
+        """Return the class probabilities (classes, *size), background first, on the prepared grid of the scan.
+
+        Raises
+        ------
+        DataError
+            For a scan without a mask.
+        """
+        if case_id not in self._places:
+            raise DataError(f"{self.folder}: has no mask of {case_id}")
+        with safe_open(self._places[case_id], framework="np") as file:
+            foreground = np.asarray(file.get_tensor(case_id), np.float32)
+        # rounded to half precision, several classes may add up to a little more than 1
+        background = np.maximum(1 - foreground.sum(0, keepdims=True), 0)
+        return np.concatenate([background, foreground])

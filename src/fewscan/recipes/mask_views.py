@@ -1,0 +1,46 @@
+"""Which views of a scan the segmentation half of a soft pseudo-mask is averaged over (paper 1, section 2.2).
+
+Paper 1 names rotation, flipping and contrast and gives no ranges. Here: the scan as it is; flips, as far as training
+flipped; in 2-D rotations by a few degrees both ways; gammas. In 3-D nothing is resampled.
+"""
+
+from collections.abc import Sequence
+
+from fewscan.augment.rotated_view import RotatedView
+from fewscan.augment.views import View, views
+
+GAMMAS = (0.8, 1.25, 0.65, 1.5)
+
+MaskView = View | RotatedView
+
+
+def mask_views(
+    dimensions: int,
+    count: int,
+    *,
+    flip_axes: Sequence[int],
+    rotation_degrees: float,
+    spacing_mm: Sequence[float] | None = None,
+) -> list[MaskView]:
+    """Return at most ``count`` views, the scan as it is first; fewer where there are not as many.
+
+    Parameters
+    ----------
+    dimensions : 2 or 3
+        Of the images.
+    count : int
+        How many.
+    flip_axes : sequence of int
+        Axes that training mirrored.
+    rotation_degrees : float
+        In 2-D, how far views are turned to either side; 0 leaves them out.
+    spacing_mm : sequence of float, optional
+        Of the images.
+    """
+    flips = 2 ** len(flip_axes)
+    plain = views(dimensions, flips + len(GAMMAS), flip_axes=flip_axes, gammas=GAMMAS)
+    turned: list[MaskView] = []
+    if dimensions == 2 and rotation_degrees > 0:
+        spacing = tuple(spacing_mm or (1.0, 1.0))
+        turned = [RotatedView(angle, spacing) for angle in (rotation_degrees, -rotation_degrees)]
+    return [*plain[:flips], *turned, *plain[flips:]][:count]

@@ -1,0 +1,81 @@
+"""Entropy, disagreement, collapse and the gate, on masks whose values are known."""
+
+import math
+
+import pytest
+import torch
+
+from fewscan.recipes.mask_quality import MaskRecord, agreeing, collapse, describe_mask, disagreement, mean_entropy
+
+
+def _hard(rows, classes=3):
+    labels = torch.tensor(rows)
+    return torch.stack([(labels == index).float() for index in range(classes)])
+
+
+def _record(**changes):
+    return MaskRecord.parse({"entropy": 0.1, "disagreement": 0.1, "volumes_vox": (99.0,), **changes}, source="test")
+
+
+def test_entropy():
+    assert mean_entropy(_hard([[0, 1], [2, 0]])) == 0
+    assert mean_entropy(torch.full((4, 3, 3), 0.25)) == pytest.approx(1)
+    half = torch.tensor([[[1.0, 0.5]], [[0.0, 0.5]]])  # one sure voxel, one that knows nothing
+    assert mean_entropy(half) == pytest.approx(0.5)
+    assert mean_entropy(torch.tensor([[[0.75]], [[0.25]]])) == pytest.approx(
+        -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
+    )
+
+
+def test_disagreement():
+    first, second = _hard([[0, 1, 1, 2]]), _hard([[1, 1, 1, 0]])
+    # class 1: 2 and 3 voxels, 2 in common: Dice 4/5; class 2: 1 and 0: Dice 0
+    assert disagreement(first, second) == pytest.approx(1 - (0.8 + 0.0) / 2)
+    assert disagreement(first, first) == 0
+    assert disagreement(_hard([[0, 0]]), _hard([[0, 0]])) == 0
+    assert disagreement(_hard([[0, 1]]), _hard([[0, 1]])) == 0  # class 2 is in neither
+
+
+def test_a_record_says_it_all():
+    segmented, registered = _hard([[0, 1, 1, 2]]), _hard([[1, 1, 1, 0]])
+    record = describe_mask((segmented + registered) / 2, segmented, registered)
+    assert record.volumes_vox == (2.5, 0.5)
+    assert record.disagreement == pytest.approx(0.6)
+    assert record.entropy == pytest.approx(2 / 4 * math.log(2) / math.log(3))
+    assert record.kept_from is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, ""),
+        ({"volumes_vox": (399.0,)}, ""),  # (399 + 1) / (99 + 1) is the factor itself
+        ({"volumes_vox": (400.0,)}, "from 99 to 400 voxels"),
+        ({"volumes_vox": (24.0,)}, ""),
+        ({"volumes_vox": (23.0,)}, "from 99 to 23 voxels"),
+        ({"volumes_vox": (0.0,)}, "volume of class 1"),
+        ({"entropy": 0.42}, ""),
+        ({"entropy": 0.44}, "entropy went from 0.100 to 0.440"),
+    ],
+)
+def test_collapse(changes, text):
+    found = collapse(_record(**changes), _record(), factor=4)
+    assert text in found
+    assert bool(found) == bool(text)
+
+
+def test_next_to_nothing_may_double():
+    assert not collapse(_record(volumes_vox=(2.0,)), _record(volumes_vox=(0.0,)), factor=4)
+
+
+def test_every_class_is_watched():
+    assert "class 2" in collapse(_record(volumes_vox=(50.0, 0.0)), _record(volumes_vox=(50.0, 50.0)), factor=4)
+
+
+def test_the_gate():
+    records = {name: _record(disagreement=value) for name, value in zip("dcba", (0.05, 0.1, 0.5, 0.9), strict=True)}
+    assert agreeing(records, dice=0.9, least_dice=0.2, quota=0.0) == ["c", "d"]
+    assert agreeing(records, dice=0.9, least_dice=0.2, quota=0.75) == ["b", "c", "d"]
+    assert agreeing(records, dice=0.9, least_dice=0.2, quota=7.0) == ["b", "c", "d"]  # a: .1 is below the least
+    assert agreeing(records, dice=1.0, least_dice=1.0, quota=1.0) == []
+    assert agreeing(records, dice=0.9, least_dice=0.0, quota=0.26) == ["c", "d"]  # two of four
