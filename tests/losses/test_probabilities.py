@@ -7,7 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewscan.losses.probabilities import as_soft_targets, entropy, log_probabilities, one_hot, sharpen
+from fewscan.losses.probabilities import (
+    as_soft_targets,
+    entropy,
+    log_probabilities,
+    one_hot,
+    one_versus_rest,
+    sharpen,
+)
 
 
 def distribution(classes: int, seed: int = 0, scale: float = 3.0) -> torch.Tensor:
@@ -100,3 +107,15 @@ def test_targets_of_the_wrong_shape_are_refused():
         as_soft_targets(torch.zeros(2, 3, 5, dtype=torch.long), like)
     with pytest.raises(ValueError, match=r"expected soft targets of shape \(2, 3, 3, 4\), got \(2, 3, 4\)"):
         as_soft_targets(torch.zeros(2, 3, 4), like)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_one_class_against_the_rest(classes):
+    logits = torch.randn(2, classes, 3, 4, dtype=torch.float64)
+    torch.testing.assert_close(torch.sigmoid(one_versus_rest(logits)), torch.softmax(logits, dim=1))
+
+
+def test_one_class_against_the_rest_keeps_its_digits():
+    # of two classes it is the difference of their logits, however sure
+    logits = torch.tensor([-60.0, 60.0]).view(1, 2, 1)
+    assert one_versus_rest(logits).flatten().tolist() == [-120, 120]

@@ -7,13 +7,27 @@ from fewscan.data.batch import Batch
 from fewscan.data.whole_scan import WholeScan
 from fewscan.methods.base import Context
 from fewscan.methods.registry import method_class
-from fewscan.networks.registry import NetworkSpec, build_network
+from fewscan.networks.builder import NetworkBuilder
+from fewscan.networks.registry import NetworkSpec
 
 SIDE = 16
 SMALL = {
-    "segmentation": NetworkSpec(name="unet", options={"filters": [4, 8]}),
+    "segmentation": NetworkSpec(name="unet", options={"filters": [4, 8, 8]}),
     "registration": NetworkSpec(name="mrregnet", options={"filters": [4, 8]}),
 }
+
+
+# what a method may make besides networks, and what keeps it small
+SMALL_PARTS = {
+    "discriminator_width": 4,
+    # the transformer itself needs larger patches
+    "transformer": {"name": "unet", "options": {"filters": [4, 8], "residual": True}},
+}
+
+
+def small_parts(name):
+    """Return those hyper-parameters of the method that keep it small."""
+    return {key: value for key, value in SMALL_PARTS.items() if key in method_class(name).hyper_parameters.model_fields}
 
 
 def make_method(name, *, preset="recommended", classes=3, dimensions=3, network=None, seed=0, iterations=10, **hyper):
@@ -22,10 +36,10 @@ def make_method(name, *, preset="recommended", classes=3, dimensions=3, network=
     kind = cls.network_kind
     network, logits = network or SMALL[kind], classes if kind == "segmentation" else None
     torch.manual_seed(seed)
-    values = {**cls.presets[preset].get("hyper", {}), **hyper}
+    values = {**cls.presets[preset].get("hyper", {}), **small_parts(name), **hyper}
     made = cls(
         cls.hyper_parameters.parse(values, source="test"),
-        lambda: build_network(network, dimensions=dimensions, channels=1, classes=logits),
+        NetworkBuilder(network, patch_size=(SIDE,) * dimensions, channels=1, classes=logits),
         Context(classes=classes, dimensions=dimensions, iterations=iterations),
     )
     made.remember(whole_scans(classes=classes, dimensions=dimensions))
@@ -55,6 +69,12 @@ def make_batch(*, labelled=2, unlabelled=2, classes=3, dimensions=3, seed=0):
 def small_network():
     """By kind, what `method` builds unless told."""
     return SMALL
+
+
+@pytest.fixture
+def small_hyper():
+    """By method, what keeps its further parts small."""
+    return small_parts
 
 
 @pytest.fixture

@@ -10,11 +10,14 @@ from fewscan.data.batch import Batch
 from fewscan.data.plan import LabelClass, Plan
 from fewscan.data.sampling import Patches
 from fewscan.inference.model_file import ModelSpec, load_model, save_model
+from fewscan.methods.base import Method
 from fewscan.methods.registry import method_class, method_names
+from fewscan.networks.heads import MultiHead
 from fewscan.training.checkpoint import checkpoint_files
 from fewscan.training.fabric import make_fabric
 from fewscan.training.log import read_log
 from fewscan.training.loop import Training
+from fewscan.training.second_step import own_parameters
 from fewscan.training.settings import resolve_settings
 from fewscan.training.start import build_method
 from fewscan.training.streams import BatchMaker
@@ -37,16 +40,33 @@ every_one_with_a_segmentation_network = pytest.mark.parametrize(
 every_one_without_labels = pytest.mark.parametrize(
     "name", [name for name in method_names() if not method_class(name).needs_labels]
 )
+every_one_with_an_adversary = pytest.mark.parametrize(
+    "name", [name for name in method_names() if method_class(name).adversary is not Method.adversary]
+)
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 
 
+# These ask for more than predictions that agree: for ones that a discriminator takes for annotated, for features that
+# cluster.
+MORE_THAN_AGREEMENT = {"adversarial", "contrast"}
+
+
 def unlabelled_terms(terms):
-    return [term for term in terms if term != "supervised"]
+    return [term for term in terms if not term.startswith("supervised")]
+
+
+def trained_in(method):
+    """Return the parameters that the method's own step trains, by name: not those of an adversary."""
+    return {
+        name: parameter
+        for name, parameter in method.named_parameters()
+        if parameter.requires_grad and any(parameter is own for own in own_parameters(method))
+    }
 
 
 def gradients(method, value):
     """Return the gradient of one term in every trained parameter; None where it has no part in the term."""
-    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    trained = list(trained_in(method).values())
     return torch.autograd.grad(value, trained, retain_graph=True, allow_unused=True)
 
 
@@ -54,6 +74,10 @@ def answer_always(method, *, favourite):
     """Make every network of the method sure of one class, whatever it is shown."""
     with torch.no_grad():
         for module in method.modules():
+            if isinstance(module, MultiHead):  # -1 within the favourite, 1 within the others
+                module.distance.weight.zero_()
+                module.distance.bias.fill_(50.0)
+                module.distance.bias[favourite - 1] = -50.0
             head = getattr(module, "head", None)
             if head is not None:
                 head.weight.zero_()
@@ -80,13 +104,35 @@ def test_gradient_where_it_should_be_and_nowhere_else(name, preset, dimensions, 
         assert value.item() > 0
         assert any(grad is not None and float(grad.abs().max()) > 0 for grad in gradients(made, value))
     total(made, terms).backward()
+    trained = trained_in(made)
     for parameter_name, parameter in made.named_parameters():
-        if parameter.requires_grad:
+        if parameter_name in trained:
             assert parameter.grad is not None, parameter_name
             assert torch.isfinite(parameter.grad).all(), parameter_name
         else:
             assert parameter.grad is None, parameter_name
-    assert any(parameter.requires_grad for parameter in made.parameters())
+    assert trained
+
+
+@every_one_with_an_adversary
+@every_preset
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_second_step_has_a_gradient_in_the_adversary_and_nowhere_else(
+    name, preset, dimensions, classes, method, batch
+):
+    made = method(name, preset=preset, classes=classes, dimensions=dimensions)
+    terms = made.adversary_loss(batch(labelled=1, unlabelled=3, classes=classes, dimensions=dimensions), 5)
+    total(made, terms).backward()
+    trained = trained_in(made)
+    for parameter_name, parameter in made.named_parameters():
+        if parameter_name in trained:
+            assert parameter.grad is None, parameter_name
+        else:
+            assert torch.isfinite(parameter.grad).all(), parameter_name
+    assert any(float(p.grad.abs().max()) > 0 for p in made.adversary().network.parameters())
+    assert made.adversary_loss(batch(unlabelled=0, classes=classes, dimensions=dimensions), 5) == {}
+    assert all(module.training for module in made.modules())
 
 
 @every_method
@@ -95,7 +141,7 @@ def test_what_follows_is_not_trained_and_moves_after_the_step(name, method, batc
     made = method(name)
     following = [parameter for parameter in made.parameters() if not parameter.requires_grad]
     before = [parameter.clone() for parameter in following]
-    optimiser = torch.optim.SGD([p for p in made.parameters() if p.requires_grad], lr=0.1)
+    optimiser = torch.optim.SGD(trained_in(made).values(), lr=0.1)
     total(made, made(batch(), 5)).backward()
     optimiser.step()
     assert all(torch.equal(old, new) for old, new in zip(before, following, strict=True))
@@ -147,9 +193,10 @@ def test_patches_without_foreground_and_full_of_it_are_finite(name, preset, labe
 @every_one_with_a_segmentation_network
 @every_preset
 def test_unlabelled_terms_are_zero_when_all_predictions_agree(name, preset, method, batch):
-    made = answer_always(method(name, preset=preset), favourite=1)
-    terms = made(batch(), 5)
-    for term in unlabelled_terms(terms):
+    made, given = answer_always(method(name, preset=preset), favourite=1), batch()
+    # the labels agree too: parts of labelled patches may lie in unlabelled ones
+    terms = made(given._replace(labels=torch.ones_like(given.labels)), 5)
+    for term in set(unlabelled_terms(terms)) - MORE_THAN_AGREEMENT:
         assert terms[term].item() == pytest.approx(0, abs=1e-6), term
 
 
@@ -228,9 +275,12 @@ def training_in(folder, settings, labelled_scans):
 
 @every_method
 @every_preset
-def test_a_run_logs_what_it_adds_up_and_resumes_bit_for_bit(name, preset, small_network, labelled_scans, tmp_path):
+def test_a_run_logs_what_it_adds_up_and_resumes_bit_for_bit(
+    name, preset, small_network, small_hyper, labelled_scans, tmp_path
+):
     config = {
         "network": small_network[method_class(name).network_kind].model_dump(),
+        "hyper": small_hyper(name),
         "iterations": 4,
         "log_every": 1,
         "checkpoint_every": 2,
@@ -243,6 +293,7 @@ def test_a_run_logs_what_it_adds_up_and_resumes_bit_for_bit(name, preset, small_
         if record["kind"] == "step":
             products = sum(term["weight"] * term["value"] for term in record["terms"].values())
             assert record["loss"] == pytest.approx(products, rel=1e-5)
+            assert ("adversary" in record) == (whole.method.adversary() is not None)
     checkpoint_files(tmp_path / "checkpoints")[-1].unlink()
     resumed = training_in(tmp_path, settings, labelled_scans)
     assert resumed.resume() == 2

@@ -7,7 +7,7 @@ import torch
 
 from fewscan.errors import UsageError
 from fewscan.networks.residual_unet import ResidualBlock, ResidualUNet, ResidualUNetOptions
-from fewscan.networks.unet import UNet, UNetOptions
+from fewscan.networks.unet import DoubleConvolution, UNet, UNetOptions
 
 
 def count(module: torch.nn.Module) -> int:
@@ -26,10 +26,10 @@ def test_parameters_of_the_unet_of_paper_2():
 
 
 def test_thin_axes_can_be_spared():
-    options = UNetOptions(filters=(4, 8, 8), strides=((2, 2, 1), (2, 2, 2)))
+    options = {"filters": (4, 8, 8), "strides": ((2, 2, 1), (2, 2, 2))}
     for network in (
-        UNet(dimensions=3, channels=1, classes=2, options=options),
-        ResidualUNet(dimensions=3, channels=1, classes=2, options=ResidualUNetOptions(**options.model_dump())),
+        UNet(dimensions=3, channels=1, classes=2, options=UNetOptions(**options)),
+        ResidualUNet(dimensions=3, channels=1, classes=2, options=ResidualUNetOptions(**options)),
     ):
         assert (network.divisors, network.divisor) == ((4, 4, 2), 4)
         assert network(torch.randn(1, 1, 8, 8, 6)).shape == (1, 2, 8, 8, 6)
@@ -60,6 +60,26 @@ def test_paper_defaults():
         "dropout": 0.3,
         "norm": "instance",
         "strides": None,
+        "upsampling": "linear",
+        "residual": False,
     }
     assert ResidualUNetOptions().dropout == 0.2
     assert UNet(dimensions=2, channels=1, classes=2).divisor == 16
+
+
+def test_neither_residual_levels_nor_nearest_upsampling_change_a_parameter():
+    plain = UNet(dimensions=2, channels=1, classes=2, options=UNetOptions(filters=(4, 8)))
+    other = UNet(
+        dimensions=2, channels=1, classes=2, options=UNetOptions(filters=(4, 8), upsampling="nearest", residual=True)
+    )
+    other.load_state_dict(plain.state_dict())  # strict: same names and shapes
+    images = torch.randn(1, 1, 8, 8)
+    assert not torch.allclose(plain.eval()(images), other.eval()(images))
+
+
+def test_a_residual_level_without_second_convolution_hands_on_its_first():
+    level = DoubleConvolution(1, 3, dimensions=2, norm="instance", residual=True)
+    torch.nn.init.zeros_(level[1].conv.weight)
+    x = torch.randn(1, 1, 4, 4)
+    # the normalisation of zeros is zero; the leaky ReLU of slope 0.01 is applied twice
+    torch.testing.assert_close(level(x), torch.nn.functional.leaky_relu(level[0](x), 0.01))

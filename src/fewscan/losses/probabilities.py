@@ -24,6 +24,21 @@ def log_probabilities(logits: Tensor) -> Tensor:
     return F.log_softmax(at_least_float32(logits), dim=1)
 
 
+def one_versus_rest(logits: Tensor) -> Tensor:
+    """Return the logit of each class against all others together, ``ln p_c - ln(1 - p_c)``, in at least float32.
+
+    Its sigmoid is the softmax probability of the class, without the digits that ``1 - p_c`` loses near 1.
+
+    Parameters
+    ----------
+    logits : Tensor
+        ``(batch, class, *spatial)``, at least two classes.
+    """
+    x = at_least_float32(logits)
+    others = [torch.logsumexp(torch.cat([x[:, :c], x[:, c + 1 :]], dim=1), dim=1) for c in range(x.shape[1])]
+    return x - torch.stack(others, dim=1)
+
+
 def one_hot(labels: Tensor, classes: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return label maps ``(batch, *spatial)`` as ``(batch, class, *spatial)`` of zeros and ones.
 

@@ -5,13 +5,14 @@ It is a `torch.nn.Module`, so that its students, teachers and heads are saved, r
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
 from fewscan.data.whole_scan import WholeScan
+from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.registry import NetworkSpec
 from fewscan.settings import Settings
 
@@ -38,8 +39,25 @@ class Context(Settings):
     iterations: int
 
 
-class Method(nn.Module, ABC):
-    """Base of all methods.
+class Adversary(NamedTuple):
+    """A part of a method that is trained against the rest, by Adam at a constant rate.
+
+    Attributes
+    ----------
+    network : Module
+        Is part of the method.
+    learning_rate : float
+    betas : tuple of float
+        Of Adam.
+    """
+
+    network: nn.Module
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+
+
+class Trainable:
+    """What can be trained by name: a method, or a recipe of several stages.
 
     Class attributes
     ----------------
@@ -63,15 +81,8 @@ class Method(nn.Module, ABC):
     needs_labels : bool
         Whether at least one labelled scan is needed; otherwise ``--labelled 0`` trains, and `Batch.images` may have no
         entries.
-
-    Parameters
-    ----------
-    hyper : HyperParameters
-        Values of this run.
-    build : callable
-        Returns a freshly initialised network of the run's architecture.
-    context : Context
-        Classes, dimensions and length of the run.
+    predictors : tuple of str
+        What else may predict beside the one in ``model.safetensors``: names of ``model_NAME.safetensors``.
     """
 
     name: ClassVar[str]
@@ -85,14 +96,29 @@ class Method(nn.Module, ABC):
     network_kind: ClassVar[Literal["segmentation", "registration"]] = "segmentation"
     whole_scans: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = True
+    predictors: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, hyper: Any, build: Callable[[], nn.Module], context: Context) -> None:
+
+class Method(Trainable, nn.Module, ABC):
+    """Base of all methods: one training.
+
+    Parameters
+    ----------
+    hyper : HyperParameters
+        Values of this run.
+    build : NetworkBuilder
+        Returns a freshly initialised network: ``build()`` of the run's architecture, ``build(spec)`` of another.
+    context : Context
+        Classes, dimensions and length of the run.
+    """
+
+    def __init__(self, hyper: Any, build: NetworkBuilder, context: Context) -> None:
         super().__init__()
         self.hyper, self.context = hyper, context
         self.networks(build)
 
     @abstractmethod
-    def networks(self, build: Callable[[], nn.Module]) -> None:
+    def networks(self, build: NetworkBuilder) -> None:
         """Make the networks and set them as attributes."""
 
     def remember(self, scans: Iterable[WholeScan]) -> None:
@@ -111,7 +137,15 @@ class Method(nn.Module, ABC):
         """Return the raw loss terms of one step, each a scalar."""
 
     def weights(self, step: int) -> dict[str, float]:
-        """Return the weight of each term at ``step``; a term not named weighs 1."""
+        """Return the weight of each term at ``step``, also of the adversary's; a term not named weighs 1."""
+        return {}
+
+    def adversary(self) -> Adversary | None:
+        """Return the part that is trained by `adversary_loss` instead of `loss`, if there is one."""
+        return None
+
+    def adversary_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the raw loss terms of the adversary, taken after the method's own step; none skips its step."""
         return {}
 
     def after_step(self, step: int) -> None:

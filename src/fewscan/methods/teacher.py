@@ -1,5 +1,6 @@
-"""The teacher of a Mean Teacher: follows the student's weights, and stays in the mode it was given."""
+"""The teacher of one or several students: follows their weights, and stays in the mode it was given."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import torch
@@ -16,17 +17,21 @@ class Teacher(EMA):
 
     Parameters
     ----------
-    student : Module
-        Network to follow.
+    students : Module
+        Network to follow, or several whose parameters have the same shapes.
     decay : float
         Share of the old weights kept at each update.
+    weights : sequence of float, optional
+        Of several students; equal unless told.
     mode : "train" or "eval"
         During training: with dropout and the batch's own statistics (as published), or without dropout and with the
         averaged statistics.
     """
 
-    def __init__(self, student: nn.Module, *, decay: float, mode: TeacherMode) -> None:
-        super().__init__([student], decay=decay)
+    def __init__(
+        self, *students: nn.Module, decay: float, mode: TeacherMode, weights: Sequence[float] | None = None
+    ) -> None:
+        super().__init__(students, decay=decay, weights=weights)
         self.mode = mode
         for module in self.network.modules():
             # its running statistics follow the student's, as its weights do, and not what it is shown
@@ -40,3 +45,33 @@ class Teacher(EMA):
     def probabilities(self, images: Tensor) -> Tensor:
         """Return class probabilities ``(batch, class, *spatial)`` in at least float32, without a graph."""
         return torch.softmax(at_least_float32(self(images)), dim=1)
+
+
+class TeacherEnsemble(nn.Module):
+    """One teacher per student, which answer together: for students whose weights cannot be averaged.
+
+        p_T = sum over k of w_k p_Tk / sum over k of w_k
+
+    Parameters and methods are those of `Teacher`; `network` is the first student's teacher.
+    """
+
+    def __init__(self, *students: nn.Module, decay: float, mode: TeacherMode, weights: Sequence[float]) -> None:
+        super().__init__()
+        self.shares = [weight / sum(weights) for weight in weights]
+        self._each = [Teacher(student, decay=decay, mode=mode) for student in students]
+        self.teachers = nn.ModuleList(self._each)
+
+    @property
+    def network(self) -> nn.Module:
+        """The first student's teacher."""
+        return self._each[0].network
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return the weighted mean of the teachers' class probabilities."""
+        pairs = zip(self.shares, self._each, strict=True)
+        return torch.stack([share * teacher.probabilities(images) for share, teacher in pairs]).sum(dim=0)
+
+    def update(self, students: Sequence[nn.Module], step: int) -> None:
+        """Move every teacher towards its student."""
+        for teacher, student in zip(self._each, students, strict=True):
+            teacher.update([student], step)

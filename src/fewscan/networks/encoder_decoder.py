@@ -1,21 +1,22 @@
 """The shape that all our networks share: an encoder, a decoder that uses the encoder's skips, and a head.
 
 `encode` and `decode` are public so that methods can attach further decoders, heads at several scales, projections or
-distance heads to the features, without a network file of their own::
+distance heads to the features (`fewscan.networks.heads`), without a network file of their own::
 
     skips = network.encode(images)       # finest first, the last is the bottleneck
     scales = network.decode(skips)       # finest first; scales[0] has the resolution of the images
-    logits = network.head(scales[0])
+    logits = network.head(scales[0])     # network.features(images) is scales[0]
 """
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from torch import Tensor, nn
 
 from fewscan.errors import UsageError
 from fewscan.networks.blocks import CONVOLUTION, InstanceNorm
+from fewscan.settings import Settings
 
 
 class Encoder(Protocol):
@@ -49,6 +50,8 @@ class EncoderDecoder(nn.Module):
         Spatial axes.
     channels, classes : int
         Of the images and of the logits.
+    options : Settings
+        What the network was built with; `variant` builds a relative from them.
 
     Attributes
     ----------
@@ -59,10 +62,19 @@ class EncoderDecoder(nn.Module):
     """
 
     def __init__(
-        self, name: str, encoder: nn.Module, decoder: nn.Module, *, dimensions: int, channels: int, classes: int
+        self,
+        name: str,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        dimensions: int,
+        channels: int,
+        classes: int,
+        options: Settings,
     ) -> None:
         super().__init__()
         self.name = name
+        self.options = options
         self.dimensions = dimensions
         self.channels = channels
         self.classes = classes
@@ -88,10 +100,27 @@ class EncoderDecoder(nn.Module):
         """Return the decoder's feature maps, finest first, ``decoder.widths`` channels each."""
         return self.decoder(skips)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return the last feature map ``(batch, decoder.widths[0], *spatial)``, which the head turns into logits."""
+        return self.decode(self.encode(images))[0]
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``(batch, classes, *spatial)`` of images ``(batch, channels, *spatial)``."""
-        logits: Tensor = self.head(self.decode(self.encode(images))[0])
+        logits: Tensor = self.head(self.features(images))
         return logits
+
+    def variant(self, **changes: Any) -> Self:
+        """Return a freshly initialised network like this one, some of its options changed.
+
+        Raises
+        ------
+        UsageError
+            If the network has no such option, or not with that value.
+        """
+        source = f"options of network {self.name!r}"
+        options = type(self.options).parse({**self.options.model_dump(), **changes}, source=source)
+        sizes = {"dimensions": self.dimensions, "channels": self.channels, "classes": self.classes}
+        return type(self)(**sizes, options=options)  # type: ignore[arg-type]  # as subclasses are built
 
     def _check(self, images: Tensor) -> None:
         check_images(images, name=self.name, channels=self.channels, divisors=self.divisors)

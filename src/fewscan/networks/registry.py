@@ -6,6 +6,7 @@ of a registration network turns a moving and a fixed image of any one size into 
 """
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from pydantic import Field
@@ -20,6 +21,12 @@ from fewscan.settings import Settings, nearest_key
 
 MONAI_PREFIX = "monai:"
 MULTI_ATLAS = "multi_atlas"
+COMBINED = "combined"
+# built from other networks of this registry, so their modules import this one
+_COMPOSED = {
+    MULTI_ATLAS: "fewscan.registration.multi_atlas:build_multi_atlas",
+    COMBINED: "fewscan.recipes.combined:build_combined",
+}
 
 _NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "unet": (UNet, UNetOptions),
@@ -42,7 +49,7 @@ class NetworkSpec(Settings):
     ----------
     name : str
         One of `network_names`, or ``monai:NAME`` for a class of ``monai.networks.nets``; or one of
-        `registration_network_names`; or ``multi_atlas``, which the method of that name leaves in its model file.
+        `registration_network_names`; or ``multi_atlas`` or ``combined``, which methods leave in their model files.
     options : mapping
         What differs from the network's defaults, see `UNetOptions`, `ResidualUNetOptions`, `VNetOptions` and
         `MrRegNetOptions`; for MONAI the arguments of the class.
@@ -144,18 +151,17 @@ def build_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes:
     if is_registration_network(spec.name):
         return _build_registration_network(spec, dimensions=dimensions, channels=channels, classes=classes)
     monai = spec.name.startswith(MONAI_PREFIX)
-    if spec.name not in (*_NETWORKS, MULTI_ATLAS) and not monai:
+    if spec.name not in (*_NETWORKS, *_COMPOSED) and not monai:
         hint = nearest_key(spec.name, [*(_REGISTRATION_NETWORKS if classes is None else _NETWORKS)])
         raise UsageError(f"unknown network {spec.name!r}: {hint}", mend="MONAI's networks are called monai:NAME.")
     if classes is None:
         raise UsageError(
             f"network {spec.name!r} does not register images", mend=f"Use {' or '.join(_REGISTRATION_NETWORKS)}."
         )
-    if spec.name == MULTI_ATLAS:
-        # it is built from a registration network, so its module imports this one
-        from fewscan.registration.multi_atlas import build_multi_atlas
-
-        return build_multi_atlas(spec.options, dimensions=dimensions, channels=channels, classes=classes)
+    if spec.name in _COMPOSED:
+        module, function = _COMPOSED[spec.name].split(":")
+        build: Callable[..., nn.Module] = getattr(import_module(module), function)
+        return build(spec.options, dimensions=dimensions, channels=channels, classes=classes)
     if monai:
         # importing MONAI takes seconds, and most runs do without it
         from fewscan.networks.monai_adapter import MonaiNetwork

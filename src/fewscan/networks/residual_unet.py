@@ -7,29 +7,31 @@ widths and dropout are those of its authors' public network.
 """
 
 from functools import partial
-from itertools import pairwise
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from fewscan.networks.blocks import CHANNEL_DROPOUT, CONVOLUTION, TRANSPOSED, ConvBlock, Norm, activation
+from fewscan.networks.blocks import CHANNEL_DROPOUT, CONVOLUTION, ConvBlock, Norm, Upsampling, activation
 from fewscan.networks.encoder_decoder import EncoderDecoder
 from fewscan.networks.initialise import kaiming_initialise
-from fewscan.networks.unet import NEGATIVE_SLOPE, UNetDecoder, UNetEncoder, UNetOptions
+from fewscan.networks.unet import NEGATIVE_SLOPE, UNetDecoder, UNetEncoder, UNetShape
 
 
-class ResidualUNetOptions(UNetOptions):
-    """What can be chosen about a residual U-Net: the options of the U-Net and one more.
+class ResidualUNetOptions(UNetShape):
+    """What can be chosen about a residual U-Net: the options of any U-Net and one more.
 
     Attributes
     ----------
     dropout : float
         Probability of dropping a channel of the bottleneck.
+    upsampling : "transposed", "linear" or "nearest"
+        Transposed convolution, or interpolation.
     residual : bool
         False leaves the shortcuts out, for studies of the recipe.
     """
 
     dropout: float = Field(0.2, ge=0, lt=1)
+    upsampling: Upsampling = "transposed"
     residual: bool = True
 
 
@@ -65,7 +67,7 @@ class ResidualUNet(EncoderDecoder):
     channels, classes : int
         Of the images and of the logits.
     options : ResidualUNetOptions, optional
-        Widths, dropout, normalisation, strides, shortcuts.
+        Widths, dropout, normalisation, strides, up-sampling, shortcuts.
     """
 
     def __init__(
@@ -78,17 +80,10 @@ class ResidualUNet(EncoderDecoder):
         super().__init__(
             "residual_unet",
             UNetEncoder(channels, filters=filters, strides=strides, level=level, dropout=dropout),
-            UNetDecoder(
-                filters=filters,
-                upsamplings=[
-                    TRANSPOSED[dimensions](coarse, fine, stride, stride=stride)
-                    for (fine, coarse), stride in zip(pairwise(filters), strides, strict=True)
-                ],
-                widths_up=filters[:-1],
-                level=level,
-            ),
+            UNetDecoder(filters=filters, strides=strides, upsampling=options.upsampling, level=level),
             dimensions=dimensions,
             channels=channels,
             classes=classes,
+            options=options,
         )
         kaiming_initialise(self, negative_slope=NEGATIVE_SLOPE)

@@ -3,6 +3,9 @@
 Filters 16-32-64-128-256, two 3^n convolutions per level, 2^n max-pooling, dropout 0.3 in the bottleneck, linear
 up-sampling, concatenated skips, 1^n head (paper 2, section 3.1). The paper leaves the normalisation optional and the
 activation open: here they are instance normalisation and leaky ReLU of slope 0.01, as in nnU-Net.
+
+Neither residual levels nor nearest-neighbour up-sampling change the shape of a parameter, so that the weights of
+structurally different networks can be averaged (paper 3).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +18,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fewscan.errors import UsageError
-from fewscan.networks.blocks import ConvBlock, MaxPool, Norm, Upsample
+from fewscan.networks.blocks import TRANSPOSED, ConvBlock, MaxPool, Norm, Upsample, Upsampling
 from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels
 from fewscan.networks.initialise import kaiming_initialise
 from fewscan.settings import Settings
@@ -23,8 +26,8 @@ from fewscan.settings import Settings
 NEGATIVE_SLOPE = 0.01
 
 
-class UNetOptions(Settings):
-    """What can be chosen about a U-Net.
+class UNetShape(Settings):
+    """What can be chosen about any U-Net.
 
     Attributes
     ----------
@@ -37,12 +40,15 @@ class UNetOptions(Settings):
     strides : tuple of tuples of int, optional
         Down-sampling from each level to the next, one entry per axis: ``[[2, 2, 1], [2, 2, 2]]`` spares the third axis
         once, for scans with thick slices. Two along every axis unless told.
+    upsampling : "linear", "nearest" or "transposed"
+        Interpolation, or a transposed convolution.
     """
 
     filters: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
     dropout: float = Field(0.3, ge=0, lt=1)
     norm: Norm = "instance"
     strides: tuple[tuple[int, ...], ...] | None = None
+    upsampling: Upsampling = "linear"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -68,6 +74,18 @@ class UNetOptions(Settings):
         if len(self.strides[0]) != dimensions:
             raise UsageError(f"strides: a {dimensions}-D network needs {dimensions} entries each, got {self.strides}")
         return self.strides
+
+
+class UNetOptions(UNetShape):
+    """What can be chosen about the plain U-Net.
+
+    Attributes
+    ----------
+    residual : bool
+        Add the result of each level's first convolution to that of its second.
+    """
+
+    residual: bool = False
 
 
 def check_filters(filters: Sequence[int]) -> None:
@@ -119,10 +137,10 @@ class UNetDecoder(nn.Module):
     ----------
     filters : sequence of int
         As in `UNetOptions`.
-    upsamplings : sequence of Module
-        From each level's resolution to that of the next finer one, finest first.
-    widths_up : sequence of int
-        Channels that the up-samplings return.
+    strides : sequence of tuples of int
+        From each level to the next, one entry per axis.
+    upsampling : "linear", "nearest" or "transposed"
+        As in `UNetOptions`.
     level : callable
         Makes the convolutions of one level from their input and output channels.
     """
@@ -131,13 +149,18 @@ class UNetDecoder(nn.Module):
         self,
         *,
         filters: Sequence[int],
-        upsamplings: Sequence[nn.Module],
-        widths_up: Sequence[int],
+        strides: Sequence[tuple[int, ...]],
+        upsampling: Upsampling,
         level: Callable[[int, int], nn.Module],
     ) -> None:
         super().__init__()
         self.widths = tuple(filters[:-1])
-        self.upsamplings = nn.ModuleList(upsamplings)
+        self.upsamplings = nn.ModuleList(
+            _upsampling(coarse, fine, stride=stride, kind=upsampling)
+            for (fine, coarse), stride in zip(pairwise(filters), strides, strict=True)
+        )
+        # an interpolation keeps the channels from below, a transposed convolution returns as many as the skip has
+        widths_up = filters[:-1] if upsampling == "transposed" else filters[1:]
         self.levels = nn.ModuleList(
             level(skip + below, skip) for skip, below in zip(self.widths, widths_up, strict=True)
         )
@@ -150,6 +173,30 @@ class UNetDecoder(nn.Module):
         return features[:-1]
 
 
+class DoubleConvolution(nn.Sequential):
+    """Two 3^n convolutions, each with normalisation and leaky ReLU; residual: a shortcut around the second."""
+
+    def __init__(self, inputs: int, outputs: int, *, dimensions: int, norm: Norm, residual: bool) -> None:
+        first, second = (
+            ConvBlock(before, outputs, dimensions=dimensions, norm=norm, negative_slope=NEGATIVE_SLOPE)
+            for before in (inputs, outputs)
+        )
+        super().__init__(first, second)
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve twice."""
+        first, second = self
+        x = first(x)
+        if not self.residual:
+            convolved: Tensor = second(x)
+            return convolved
+        conv, norm, activate = second.children()
+        # a residual level activates its sum, not its last convolution
+        result: Tensor = activate(norm(conv(x)) + x)
+        return result
+
+
 class UNet(EncoderDecoder):
     """The U-Net of paper 2.
 
@@ -160,32 +207,26 @@ class UNet(EncoderDecoder):
     channels, classes : int
         Of the images and of the logits.
     options : UNetOptions, optional
-        Widths, dropout, normalisation, strides.
+        Widths, dropout, normalisation, strides, up-sampling.
     """
 
     def __init__(self, *, dimensions: int, channels: int, classes: int, options: UNetOptions | None = None) -> None:
         options = options or UNetOptions()
         filters, strides = options.filters, options.strides_for(dimensions)
-        level = partial(_double_convolution, dimensions=dimensions, norm=options.norm)
+        level = partial(DoubleConvolution, dimensions=dimensions, norm=options.norm, residual=options.residual)
         super().__init__(
             "unet",
             UNetEncoder(channels, filters=filters, strides=strides, level=level, dropout=nn.Dropout(options.dropout)),
-            UNetDecoder(
-                filters=filters,
-                upsamplings=[Upsample(stride, mode="linear") for stride in strides],
-                widths_up=filters[1:],
-                level=level,
-            ),
+            UNetDecoder(filters=filters, strides=strides, upsampling=options.upsampling, level=level),
             dimensions=dimensions,
             channels=channels,
             classes=classes,
+            options=options,
         )
         kaiming_initialise(self, negative_slope=NEGATIVE_SLOPE)
 
 
-def _double_convolution(inputs: int, outputs: int, *, dimensions: int, norm: Norm) -> nn.Sequential:
-    """Return two 3^n convolutions, each with normalisation and leaky ReLU."""
-    return nn.Sequential(
-        ConvBlock(inputs, outputs, dimensions=dimensions, norm=norm, negative_slope=NEGATIVE_SLOPE),
-        ConvBlock(outputs, outputs, dimensions=dimensions, norm=norm, negative_slope=NEGATIVE_SLOPE),
-    )
+def _upsampling(inputs: int, outputs: int, *, stride: tuple[int, ...], kind: Upsampling) -> nn.Module:
+    if kind == "transposed":
+        return TRANSPOSED[len(stride)](inputs, outputs, stride, stride=stride)
+    return Upsample(stride, mode=kind)

@@ -10,7 +10,7 @@ and so have plain and residual blocks, which lets one average the weights of str
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from fewscan.networks.blocks import (
     ConvBlock,
     Norm,
     Upsample,
+    Upsampling,
     activation,
     normalisation,
 )
@@ -29,8 +30,6 @@ from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels
 from fewscan.networks.initialise import kaiming_initialise
 from fewscan.networks.unet import check_filters
 from fewscan.settings import Settings
-
-Upsampling = Literal["transposed", "linear", "nearest"]
 
 
 class VNetOptions(Settings):
@@ -179,6 +178,7 @@ class VNet(EncoderDecoder):
             dimensions=dimensions,
             channels=channels,
             classes=classes,
+            options=options,
         )
         kaiming_initialise(self)
 

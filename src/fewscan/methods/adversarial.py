@@ -1,0 +1,85 @@
+"""Deep adversarial network, DAN (Zhang et al. 2017): unlabelled scans get masks that look like annotated ones.
+
+(1)  L = a CE(p, y) + b Dice(p, y) + w r(t) CE(D(p_u, x_u), "annotated")
+(2)  L_D = CE(D(p, x), "annotated" for labelled patches, "unannotated" for the others)
+
+The network takes a step on eq. 1 with D fixed, then the discriminator D one on eq. 2 with the network fixed.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fewscan.data.batch import Batch
+from fewscan.losses.probabilities import at_least_float32
+from fewscan.methods.base import Adversary, HyperParameters, Method
+from fewscan.methods.discrimination import AdversarialParameters, adversary_of, fooling, telling_apart
+from fewscan.methods.ramps import ramp
+from fewscan.methods.supervised import Supervised, supervised_loss
+from fewscan.networks.builder import NetworkBuilder
+from fewscan.networks.discriminator import Discriminator
+from fewscan.networks.modes import evaluation_mode
+
+
+class Adversarial(Method):
+    """A network and a discriminator of its class probabilities."""
+
+    name = "adversarial"
+    title = "DAN: a discriminator cannot tell masks of unlabelled scans from those of labelled ones"
+    paper = "Zhang et al. 2017 (MICCAI)"
+    equations = "L = CE + Dice + w r(t) CE(D(p_u, x_u), annotated);  L_D = CE(D(p, x), annotated or not)"
+    hyper_parameters: ClassVar[type[HyperParameters]] = AdversarialParameters
+    presets = {
+        "paper": {
+            **Supervised.presets["paper"],
+            "batch": {"labelled": 2, "unlabelled": 2},
+            "iterations": 30000,
+            "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
+        },
+        "recommended": {"hyper": {"ramp_length": 0.3}},
+    }
+    uses_unlabelled = True
+
+    def networks(self, build: NetworkBuilder) -> None:
+        """Build the network and the discriminator."""
+        self.network = build()
+        self.discriminator = Discriminator(
+            dimensions=self.context.dimensions,
+            maps=self.context.classes,
+            channels=build.channels,
+            width=self.hyper.discriminator_width,
+        )
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return both terms of eq. 1; the second is left out where there is no unlabelled patch."""
+        logits = self.network(torch.cat([batch.images, batch.unlabelled]))
+        labelled, unlabelled = logits.split([len(batch.images), len(batch.unlabelled)])
+        terms = {"supervised": supervised_loss(labelled, batch.labels, self.hyper)}
+        if len(batch.unlabelled):
+            maps = torch.softmax(at_least_float32(unlabelled), dim=1)
+            terms["adversarial"] = fooling(self.discriminator, maps, batch.unlabelled)
+        return terms
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return w r(t)."""
+        hyper = self.hyper
+        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        return {"adversarial": hyper.adversarial_weight * grown}
+
+    def adversary(self) -> Adversary:
+        """Return the discriminator."""
+        return adversary_of(self.discriminator, self.hyper)
+
+    def adversary_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return eq. 2; nothing where there is no unlabelled patch."""
+        if len(batch.unlabelled) == 0:
+            return {}
+        images = torch.cat([batch.images, batch.unlabelled])
+        with torch.no_grad(), evaluation_mode(self.network):
+            maps = torch.softmax(at_least_float32(self.network(images)), dim=1)
+        return {"discriminator": telling_apart(self.discriminator, maps, images, labelled=len(batch.images))}
+
+    def predictor(self) -> nn.Module:
+        """Return the network."""
+        return self.network

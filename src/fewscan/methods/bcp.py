@@ -1,0 +1,167 @@
+"""Bidirectional copy-paste, BCP (Bai et al. 2023): labelled and unlabelled patches are cut into each other.
+
+(1)  x_1 = X M + U (1 - M),  y_1 = Y M + Q (1 - M);    x_2 = U' M + X' (1 - M),  y_2 = Q' M + Y' (1 - M)
+(2)  Q = largest components of argmax p_T(U),  of whole unlabelled patches U
+(3)  L = sum over mixes i of [l(p_i, y_i; where y_i is a true label) + w l(p_i, y_i; where it is a pseudo-label)]
+(4)  l(p, y; R) = (a CE(p, y) + b Dice(p, y)) over the voxels of R alone
+(5)  theta_T <- d theta_T + (1 - d) theta_S
+(6)  first, for a share of the run: L = a CE + b Dice of labelled patches with boxes of each other, T a copy of S
+
+X, Y are labelled and U unlabelled patches, S the student, T the teacher; M is 0 in one box and 1 outside. Public code
+keeps the best of stage (6) on the test set; here it is simply the beginning of the same training. There every labelled
+patch is mixed with the one before it, and in stage (3) every patch is used at least once, whatever their numbers.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fewscan.data.batch import Batch
+from fewscan.losses.cross_entropy import cross_entropy_of_log
+from fewscan.losses.dice import soft_dice
+from fewscan.losses.probabilities import as_soft_targets, log_probabilities, one_hot
+from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.dtc import LEFT_ATRIUM
+from fewscan.methods.mixing import box_mask, mix_both_ways, mix_labelled, mixing_pairs
+from fewscan.methods.pseudo_labels import PseudoLabelParameters, pseudo_labels
+from fewscan.methods.ramps import RampKind
+from fewscan.methods.teacher import Teacher, TeacherMode
+from fewscan.networks.builder import NetworkBuilder
+
+
+class BCPParameters(PseudoLabelParameters):
+    """Of eqs. 1 to 6; the defaults are the published values."""
+
+    box: float = Field(2 / 3, gt=0, le=1, description="side of the box; Bai et al. 2023")
+    pretrain: float = Field(2 / 17, ge=0, lt=1, description="share of the run; public code: 2 000 of 17 000 steps")
+    cross_entropy_weight: float = Field(0.5, ge=0, description="a; public code")
+    dice_weight: float = Field(0.5, ge=0, description="b; public code")
+    pseudo_cross_entropy_weight: float = Field(0.5, ge=0, description="a of pseudo-labels; public code")
+    pseudo_dice_weight: float = Field(0.5, ge=0, description="b of pseudo-labels; public code")
+    dice_background: bool = Field(True, description="Dice over the background too; public code")
+    largest_component: bool = Field(True, description="eq. 2; Bai et al. 2023")
+    unlabelled_weight: float = Field(0.5, ge=0, description="w; Bai et al. 2023")
+    ramp: RampKind = Field("none", description="how w grows once eq. 6 is over; public code: not at all")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="d; Bai et al. 2023")
+    teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
+    predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
+
+
+class BCP(Method):
+    """A student that sees mixed patches only, and a teacher that labels them."""
+
+    name = "bcp"
+    title = "BCP: labelled and unlabelled patches cut into each other"
+    paper = "Bai et al. 2023 (CVPR)"
+    equations = (
+        "x_1 = X M + U (1 - M), x_2 = U' M + X' (1 - M), labels alike with Q = argmax p_T(U);  "
+        "L = [CE + Dice](where labelled) + w [CE + Dice](elsewhere)"
+    )
+    hyper_parameters: ClassVar[type[HyperParameters]] = BCPParameters
+    presets = {
+        "paper": {**LEFT_ATRIUM, "batch": {"labelled": 4, "unlabelled": 4}, "iterations": 17000},
+        # structures may have several parts; Dice on pseudo-labels swells them
+        "recommended": {
+            "hyper": {
+                "pretrain": 0.2,
+                "cross_entropy_weight": 1.0,
+                "dice_weight": 1.0,
+                "pseudo_cross_entropy_weight": 1.0,
+                "pseudo_dice_weight": 0.2,
+                "dice_background": False,
+                "largest_component": False,
+                "ramp": "sigmoid",
+                "ramp_length": 0.3,
+                "teacher_mode": "eval",
+                "predict_with": "teacher",
+            }
+        },
+    }
+    uses_unlabelled = True
+
+    def networks(self, build: NetworkBuilder) -> None:
+        """Build the student; the teacher starts as its copy."""
+        self.student = build()
+        self.teacher = Teacher(self.student, decay=self.hyper.ema_decay, mode=self.hyper.teacher_mode)
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return both terms of eq. 3, or eq. 6 at first and where there is no unlabelled patch."""
+        box = box_mask(batch.images.shape[2:], side=self.hyper.box, device=batch.images.device)
+        if self.since_pretraining(step) < 0 or len(batch.unlabelled) == 0:
+            shown, labels = mix_labelled(batch.images, batch.labels, box)  # eq. 6
+            return {"supervised": self.part(self.student(shown), labels, torch.ones_like(box))}
+        pseudo = pseudo_labels(self.teacher.probabilities(batch.unlabelled), self.hyper)  # eq. 2
+        true = one_hot(batch.labels, self.context.classes, dtype=pseudo.dtype)
+        pairs = mixing_pairs(len(true), len(pseudo))
+        images = mix_both_ways(batch.images, batch.unlabelled, box, pairs)  # eq. 1
+        targets = mix_both_ways(true, pseudo, box, pairs)
+        first, second = self.student(torch.cat(images)).chunk(2)
+        return {
+            "supervised": self.part(first, targets[0], ~box) + self.part(second, targets[1], box),
+            "pseudo": self.part(first, targets[0], box, pseudo=True) + self.part(second, targets[1], ~box, pseudo=True),
+        }
+
+    def part(self, logits: Tensor, target: Tensor, region: Tensor, *, pseudo: bool = False) -> Tensor:
+        """Return eq. 4 with the weights of true labels or of pseudo-labels."""
+        hyper = self.hyper
+        return region_loss(
+            logits,
+            target,
+            region,
+            cross_entropy_weight=hyper.pseudo_cross_entropy_weight if pseudo else hyper.cross_entropy_weight,
+            dice_weight=hyper.pseudo_dice_weight if pseudo else hyper.dice_weight,
+            squared=hyper.pseudo_labels != "hard" if pseudo else hyper.squared_dice,
+            include_background=hyper.dice_background,
+        )
+
+    def since_pretraining(self, step: int) -> int:
+        """Return the steps since the end of eq. 6; negative before."""
+        return step - int(self.hyper.pretrain * self.context.iterations)
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return w, from the end of eq. 6."""
+        since = max(0, self.since_pretraining(step))
+        return {"pseudo": self.hyper.unlabelled_weight * self.hyper.ramped(since, self.context)}
+
+    def after_step(self, step: int) -> None:
+        """Move the teacher, eq. 5; during eq. 6 it copies the student."""
+        self.teacher.update([self.student], max(0, self.since_pretraining(step)))
+
+    def predictor(self) -> nn.Module:
+        """Return the student or the teacher."""
+        return self.student if self.hyper.predict_with == "student" else self.teacher.network
+
+
+def region_loss(
+    logits: Tensor,
+    target: Tensor,
+    region: Tensor,
+    *,
+    cross_entropy_weight: float,
+    dice_weight: float,
+    squared: bool,
+    include_background: bool,
+) -> Tensor:
+    """Return eq. 4.
+
+    Parameters
+    ----------
+    logits : Tensor
+        ``(batch, class, *spatial)``.
+    target : Tensor
+        Label maps ``(batch, *spatial)`` or probabilities of the logits' shape.
+    region : Tensor
+        R, ``(*spatial)``, bool; may be empty.
+    cross_entropy_weight, dice_weight : float
+        a and b.
+    squared, include_background : bool
+        Of Dice, see `soft_dice`.
+    """
+    log_p = log_probabilities(logits)
+    inside = as_soft_targets(target, log_p) * region
+    dice = soft_dice(log_p.exp() * region, inside, squared=squared, include_background=include_background)
+    # voxels outside add nothing to the sum, and must not count in its mean either
+    cross_entropy = cross_entropy_of_log(log_p, inside) * (region.numel() / region.sum().clamp_min(1))
+    return cross_entropy_weight * cross_entropy + dice_weight * dice

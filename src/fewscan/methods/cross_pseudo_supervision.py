@@ -1,0 +1,73 @@
+"""Cross pseudo supervision, CPS (Chen et al. 2021): two networks learn from each other's predictions.
+
+(1)  L = sum over networks k of [a CE(p_k, y) + b Dice(p_k, y)] + w r(t) [l(p_1, Y_2) + l(p_2, Y_1)]
+(2)  Y_k = argmax p_k,  without a gradient;  l = CE
+
+Both networks have the run's architecture and differ in their first weights. The second term is over unlabelled patches
+(public code of the medical field), or over all (Chen et al.: with w = 1.5 and no ramp). The first network predicts.
+"""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fewscan.data.batch import Batch
+from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.pseudo_labels import PseudoLabelParameters, cross_supervision
+from fewscan.methods.supervised import Supervised, supervised_loss
+from fewscan.networks.builder import NetworkBuilder
+
+
+class CrossPseudoParameters(PseudoLabelParameters):
+    """Of eq. 1; the defaults are those of public code."""
+
+    on_labelled: bool = Field(False, description="second term over labelled patches too; Chen et al. 2021: yes")
+
+
+PAPER = {
+    **Supervised.presets["paper"],
+    "batch": {"labelled": 2, "unlabelled": 2},
+    "iterations": 30000,
+    "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
+}
+
+
+class CrossPseudoSupervision(Method):
+    """Two networks that are both trained."""
+
+    name = "cross_pseudo_supervision"
+    title = "CPS: two networks that learn from each other's predictions"
+    paper = "Chen et al. 2021 (CVPR)"
+    equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [CE(p_1, argmax p_2) + CE(p_2, argmax p_1)]"
+    hyper_parameters: ClassVar[type[HyperParameters]] = CrossPseudoParameters
+    presets = {
+        "paper": PAPER,
+        # heavier than published, as the ramp is over when the learning rate still moves something
+        "recommended": {"hyper": {"unlabelled_weight": 0.5, "ramp_length": 0.4}},
+    }
+    uses_unlabelled = True
+
+    def networks(self, build: NetworkBuilder) -> None:
+        """Build both networks."""
+        self.first, self.second = build(), build()
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return both terms of eq. 1; the second is left out where it has no patch."""
+        labelled, images = len(batch.images), torch.cat([batch.images, batch.unlabelled])
+        every = [self.first(images), self.second(images)]
+        each = [supervised_loss(logits[:labelled], batch.labels, self.hyper) for logits in every]
+        terms = {"supervised": torch.stack(each).sum()}
+        start = 0 if self.hyper.on_labelled else labelled
+        if start < len(images):
+            terms["cross"] = cross_supervision(every[0][start:], every[1][start:], self.hyper)
+        return terms
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return w r(t)."""
+        return {"cross": self.hyper.unlabelled_weight * self.hyper.ramped(step, self.context)}
+
+    def predictor(self) -> nn.Module:
+        """Return the first network."""
+        return self.first

@@ -1,0 +1,55 @@
+"""Cross teaching between CNN and transformer (Luo et al. 2022): CPS whose two networks see in different ways.
+
+(1)  L = sum over networks k of [a CE(p_k, y) + b Dice(p_k, y)] + w r(t) [l(p_1, Y_2) + l(p_2, Y_1)]
+(2)  Y_k = argmax p_k,  without a gradient;  l = Dice
+
+Network 1 is the run's own, network 2 a Swin transformer (Hatamizadeh et al. 2022, of MONAI, in 2-D and 3-D), whose
+patches must have sides that are multiples of 32. It only teaches: the run's own network predicts. Published in 2-D at
+224 x 224, with a Swin U-Net that had been trained on photographs; this one starts from random weights. With
+``--set hyper.transformer.options.use_checkpoint=true`` it needs less memory and more time.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from fewscan.methods.base import HyperParameters
+from fewscan.methods.cross_pseudo_supervision import PAPER, CrossPseudoParameters, CrossPseudoSupervision
+from fewscan.networks.builder import NetworkBuilder
+from fewscan.networks.registry import NetworkSpec
+
+
+class CrossTeachingParameters(CrossPseudoParameters):
+    """Of eq. 1; the defaults are those of public code."""
+
+    transformer: NetworkSpec = Field(
+        NetworkSpec(name="monai:SwinUNETR", options={"feature_size": 24}), description="network 2; any other will do"
+    )
+    pseudo_cross_entropy_weight: float = Field(0.0, ge=0, description="of a relative entropy in l; Luo et al. 2022: 0")
+    pseudo_dice_weight: float = Field(1.0, ge=0, description="of Dice in l; Luo et al. 2022: 1")
+
+
+class CrossTeaching(CrossPseudoSupervision):
+    """A convolutional network and a transformer that are both trained."""
+
+    name = "cross_teaching"
+    title = "Cross teaching: a CNN and a transformer that learn from each other's predictions"
+    paper = "Luo et al. 2022 (MIDL)"
+    equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [Dice(p_1, argmax p_2) + Dice(p_2, argmax p_1)]"
+    hyper_parameters: ClassVar[type[HyperParameters]] = CrossTeachingParameters
+    presets = {
+        "paper": {**PAPER, "batch": {"labelled": 8, "unlabelled": 8}},
+        # Dice on pseudo-labels swells structures
+        "recommended": {
+            "hyper": {
+                "pseudo_cross_entropy_weight": 1.0,
+                "pseudo_dice_weight": 0.0,
+                "unlabelled_weight": 0.5,
+                "ramp_length": 0.4,
+            }
+        },
+    }
+
+    def networks(self, build: NetworkBuilder) -> None:
+        """Build both networks."""
+        self.first, self.second = build(), build(self.hyper.transformer)

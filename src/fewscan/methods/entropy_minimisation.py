@@ -1,0 +1,72 @@
+"""Entropy minimisation (Grandvalet & Bengio 2004; Vu et al. 2019): predictions are to be sure of themselves.
+
+(1)  L = a CE(p, y) + b Dice(p, y) + w r(t) mean over voxels of H(p) / ln C
+(2)  H(p) = -sum over classes c of p_c ln p_c
+
+The second term is over labelled and unlabelled patches; C is the number of classes, for which public code writes 2.
+"""
+
+import math
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fewscan.data.batch import Batch
+from fewscan.losses.probabilities import at_least_float32, entropy
+from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.ramps import RampKind, ramp
+from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
+from fewscan.networks.builder import NetworkBuilder
+
+
+class EntropyMinimisationParameters(SupervisedParameters):
+    """Of eq. 1; the defaults are the published values."""
+
+    entropy_weight: float = Field(0.1, ge=0, description="w; public code")
+    ramp: RampKind = Field("sigmoid", description="r; public code")
+    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
+
+
+class EntropyMinimisation(Method):
+    """One network."""
+
+    name = "entropy_minimisation"
+    title = "Entropy minimisation: sure predictions on all scans"
+    paper = "Grandvalet & Bengio 2004; Vu et al. 2019 (CVPR)"
+    equations = "L = a CE(p, y) + b Dice(p, y) + w r(t) mean(-sum_c p_c ln p_c) / ln C"
+    hyper_parameters: ClassVar[type[HyperParameters]] = EntropyMinimisationParameters
+    presets = {
+        "paper": {
+            **Supervised.presets["paper"],
+            "batch": {"labelled": 2, "unlabelled": 2},
+            "iterations": 30000,
+            "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
+        },
+        "recommended": {},
+    }
+    uses_unlabelled = True
+
+    def networks(self, build: NetworkBuilder) -> None:
+        """Build the one network."""
+        self.network = build()
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return both terms of eq. 1."""
+        logits = self.network(torch.cat([batch.images, batch.unlabelled]))
+        p = torch.softmax(at_least_float32(logits), dim=1)
+        return {
+            "supervised": supervised_loss(logits[: len(batch.images)], batch.labels, self.hyper),
+            "entropy": entropy(p).mean() / math.log(self.context.classes),  # eq. 2
+        }
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return w r(t)."""
+        hyper = self.hyper
+        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        return {"entropy": hyper.entropy_weight * grown}
+
+    def predictor(self) -> nn.Module:
+        """Return the trained network."""
+        return self.network

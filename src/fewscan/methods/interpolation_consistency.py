@@ -1,0 +1,78 @@
+"""Interpolation consistency, ICT (Verma et al. 2019): between two scans, predictions lie between the predictions.
+
+(1)  x_m = m x_1 + (1 - m) x_2,  q = m p_T(x_1) + (1 - m) p_T(x_2),  m ~ Beta(h, h)
+(2)  L = a CE(p, y) + b Dice(p, y) + w r(t) D(p_S(x_m), q)
+(3)  theta_T <- d theta_T + (1 - d) theta_S
+
+x_1 and x_2 are unlabelled patches: each meets the one before it in the batch. S is the student, T the teacher.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fewscan.data.batch import Batch
+from fewscan.losses.consistency import Consistency, disagreement
+from fewscan.methods.base import HyperParameters
+from fewscan.methods.mean_teacher import MeanTeacher
+from fewscan.methods.ramps import RampKind
+from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
+from fewscan.methods.teacher import TeacherMode
+
+
+class InterpolationParameters(SupervisedParameters):
+    """Of eqs. 1 to 3; the defaults are the published values."""
+
+    mixing_shape: float = Field(0.2, gt=0, description="h; public code")
+    consistency: Consistency = Field("squared", description="D; Verma et al. 2019")
+    consistency_weight: float = Field(0.1, ge=0, description="w; public code")
+    ramp: RampKind = Field("sigmoid", description="r; Verma et al. 2019")
+    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="d; public code")
+    teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
+    predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
+
+
+class InterpolationConsistency(MeanTeacher):
+    """A Mean Teacher, its consistency between scans instead of on them."""
+
+    name = "interpolation_consistency"
+    title = "ICT: predictions between two scans lie between their predictions"
+    paper = "Verma et al. 2019 (IJCAI)"
+    equations = "L = CE + Dice + w r(t) D(p_S(m x_1 + (1 - m) x_2), m p_T(x_1) + (1 - m) p_T(x_2)),  m ~ Beta(h, h)"
+    hyper_parameters: ClassVar[type[HyperParameters]] = InterpolationParameters
+    presets = {
+        "paper": {
+            **Supervised.presets["paper"],
+            "batch": {"labelled": 2, "unlabelled": 2},
+            "iterations": 30000,
+            "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
+        },
+        # as tuned for Mean Teacher
+        "recommended": {
+            "hyper": {
+                "consistency": "relative",
+                "consistency_weight": 1.0,
+                "ramp_length": 0.3,
+                "teacher_mode": "eval",
+                "predict_with": "teacher",
+            }
+        },
+    }
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return both terms of eq. 2; the second is left out where there is no unlabelled patch."""
+        images, one = batch.unlabelled, torch.ones(())
+        if len(images) == 0:
+            return {"supervised": supervised_loss(self.student(batch.images), batch.labels, self.hyper)}
+        share = torch.distributions.Beta(self.hyper.mixing_shape * one, self.hyper.mixing_shape * one).sample()
+        m, target = float(share), self.teacher.probabilities(images)
+        logits = self.student(torch.cat([batch.images, torch.lerp(images.roll(1, 0), images, m)]))  # eq. 1
+        return {
+            "supervised": supervised_loss(logits[: len(batch.images)], batch.labels, self.hyper),
+            "consistency": disagreement(
+                self.hyper.consistency, logits[len(batch.images) :], torch.lerp(target.roll(1, 0), target, m)
+            ),
+        }

@@ -1,0 +1,135 @@
+"""Smoothness and separation, SS-Net (Wu et al. 2022): predictions that stand small changes, classes that keep apart.
+
+(1)  L = a CE(p, y) + b Dice(p, y) + w r(t) [L_s + v (L_c on labelled patches + L_c on unlabelled ones)]
+(2)  L_s = D(p(x + r), p(x)),  r the virtual adversarial perturbation (`fewscan.methods.virtual_adversarial`)
+(3)  L_c = mean over classes c, voxels i and prototypes j of c of  a_i b_j (1 - cos(q_i, m_j))
+
+q is a prediction of a projection of a voxel's last features, m the projection of correctly predicted labelled voxels of
+this step, a and b are learned weights. A voxel's class is its label, or its most probable one. L_s is on all patches,
+without a gradient into p(x), and leaves the statistics of batch normalisation alone. D is 1 - 2 sum p q / (sum p^2 +
+sum q^2) over voxels and classes together, or a relative entropy.
+
+Public code takes all voxels where a random few estimate the same means, gives the background no prototypes, and takes
+as prototypes the voxels of the lowest score.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fewscan.data.batch import Batch
+from fewscan.losses.consistency import relative_entropy
+from fewscan.losses.dice import soft_dice
+from fewscan.losses.probabilities import at_least_float32
+from fewscan.losses.prototypes import embeddings_at, prototype_contrast, sample_voxels, select_prototypes
+from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.dtc import LEFT_ATRIUM
+from fewscan.methods.ramps import RampKind, ramp
+from fewscan.methods.supervised import SupervisedParameters, supervised_loss
+from fewscan.methods.virtual_adversarial import adversarial_direction
+from fewscan.networks.builder import NetworkBuilder
+from fewscan.networks.heads import open_network
+from fewscan.networks.modes import untouched_statistics
+from fewscan.networks.projection import ClassScorer, Projection
+
+
+class SSNetParameters(SupervisedParameters):
+    """Of eqs. 1 to 3; the defaults are the published values."""
+
+    consistency_weight: float = Field(1.0, ge=0, description="w; public code")
+    contrast_weight: float = Field(0.1, ge=0, description="v; public code")
+    ramp: RampKind = Field("sigmoid", description="r; Wu et al. 2022")
+    ramp_length: float = Field(6000, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
+    distance: Literal["dice", "relative"] = Field("dice", description="D of eq. 2; public code")
+    virtual_step: float = Field(10.0, gt=0, description="xi; public code")
+    virtual_radius: float = Field(10.0, gt=0, description="norm of r per sample; public code: 10 in 3-D, 6 in 2-D")
+    embedding: int = Field(32, ge=1, description="values per projected voxel; public code")
+    prototypes: int = Field(32, ge=1, description="per class; Wu et al. 2022")
+    highest_scored: bool = Field(False, description="prototypes of the highest score; public code: of the lowest")
+    voxels_per_class: int = Field(1024, ge=2, description="of either stream, for eq. 3; public code: all")
+
+
+class SSNet(Method):
+    """One network, and what projects and weighs its features."""
+
+    name = "ss_net"
+    title = "SS-Net: virtual adversarial smoothness and prototypes that keep classes apart"
+    paper = "Wu et al. 2022 (MICCAI)"
+    equations = (
+        "L = CE + Dice + w r(t) [D(p(x + r), p(x)) + v sum(L_c)];  "
+        "L_c = mean of a_i b_j (1 - cos(q_i, m_j)) over voxels i and prototypes j of a class"
+    )
+    hyper_parameters: ClassVar[type[HyperParameters]] = SSNetParameters
+    presets = {
+        "paper": {**LEFT_ATRIUM, "iterations": 15000, "hyper": {"cross_entropy_weight": 0.0}},
+        # as tuned for Mean Teacher
+        "recommended": {"hyper": {"distance": "relative", "highest_scored": True, "ramp_length": 0.3}},
+    }
+    uses_unlabelled = True
+
+    def networks(self, build: NetworkBuilder) -> None:
+        """Build the network, projections and scorers."""
+        width, classes = self.hyper.embedding, self.context.classes
+        self.network = open_network(build(), wanted_by=self.name)
+        self.projection = Projection(self.network.decoder.widths[0], width)
+        self.prediction = Projection(width, width)
+        self.query_scorer, self.prototype_scorer = ClassScorer(width, classes), ClassScorer(width, classes)
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the terms of eq. 1; only the first where there is no unlabelled patch."""
+        images, labelled = torch.cat([batch.images, batch.unlabelled]), len(batch.images)
+        features = self.network.features(images)
+        logits: Tensor = self.network.head(features)
+        terms = {"supervised": supervised_loss(logits[:labelled], batch.labels, self.hyper)}
+        if len(batch.unlabelled):
+            terms["smoothness"] = self.smoothness(images, logits)
+            terms["contrast"] = self.contrast(features, logits.argmax(dim=1), batch.labels)
+        return terms
+
+    def smoothness(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Return eq. 2 for images and their logits."""
+        p = torch.softmax(at_least_float32(logits.detach()), dim=1)
+
+        def distance(x: Tensor) -> Tensor:
+            moved = self.network(x)
+            if self.hyper.distance == "relative":
+                return relative_entropy(moved, p)
+            # as one class, for one quotient
+            q = torch.softmax(at_least_float32(moved), dim=1).unsqueeze(1)
+            return soft_dice(q, p.unsqueeze(1), squared=True, include_background=True)
+
+        with untouched_statistics(self.network):
+            r = adversarial_direction(images, distance, step=self.hyper.virtual_step, radius=self.hyper.virtual_radius)
+            return distance(images + r)
+
+    def contrast(self, features: Tensor, predicted: Tensor, labels: Tensor) -> Tensor:
+        """Return eq. 3 on labelled patches, which come first, plus eq. 3 on the others."""
+        hyper, classes, labelled = self.hyper, self.context.classes, len(labels)
+        known = sample_voxels(labels, classes, per_class=hyper.voxels_per_class)
+        guessed = sample_voxels(predicted[labelled:], classes, per_class=hyper.voxels_per_class)
+        of_known, of_guessed = labels.flatten()[known], predicted[labelled:].flatten()[guessed]
+        chosen = torch.cat([embeddings_at(features[:labelled], known), embeddings_at(features[labelled:], guessed)])
+        projected = self.projection(chosen)
+        queries = self.prediction(projected)
+        weights = self.query_scorer(queries.detach(), torch.cat([of_known, of_guessed]))
+        candidates = projected[: len(known)].detach()
+        scores = self.prototype_scorer(candidates, of_known)
+        correct = predicted[:labelled].flatten()[known] == of_known
+        best = select_prototypes(scores, of_known, correct, count=hyper.prototypes, highest=hyper.highest_scored)
+        memory = (candidates[best], of_known[best], scores[best])
+        split = [len(known), len(guessed)]
+        streams = zip(queries.split(split), (of_known, of_guessed), weights.split(split), strict=True)
+        return torch.stack([prototype_contrast(*stream, *memory) for stream in streams]).sum()
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return w r(t) and w r(t) v."""
+        hyper = self.hyper
+        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        smoothness = hyper.consistency_weight * grown
+        return {"smoothness": smoothness, "contrast": smoothness * hyper.contrast_weight}
+
+    def predictor(self) -> nn.Module:
+        """Return the network."""
+        return self.network

@@ -1,0 +1,82 @@
+"""What builds the networks of one run, for methods that want more than one.
+
+    student = build()                                        # the run's own architecture
+    other = build(counterpart(build.spec))                   # another structure, parameters of the same shapes
+    transformer = build(NetworkSpec(name="monai:SwinUNETR"))  # another architecture
+
+All take the run's images and give its classes, and all have freshly drawn weights.
+"""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from fewscan.errors import UsageError
+from fewscan.networks.registry import NetworkSpec, build_network, fit_levels
+
+# each is the other's partner: up-sampling without weights, followed by the same convolution
+_PARTNERS = {"linear": "nearest", "nearest": "linear"}
+_DEFAULT_UPSAMPLING = {"unet": "linear", "residual_unet": "transposed", "vnet": "transposed"}
+_FREE_SHORTCUTS = ("unet", "vnet")  # those of a residual U-Net have projections
+
+
+class NetworkBuilder:
+    """Makes the networks of one run.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The run's own architecture, its levels fitted to the patch.
+    patch_size : sequence of int
+        Sides of the patches; as many entries as the images have axes.
+    channels : int
+        Of the images.
+    classes : int, optional
+        Of the logits; none for a registration network.
+    """
+
+    def __init__(
+        self, spec: NetworkSpec, *, patch_size: Sequence[int], channels: int, classes: int | None = None
+    ) -> None:
+        self.spec, self.patch_size, self.channels = spec, tuple(patch_size), channels
+        self.channels, self.classes = channels, classes
+
+    def __call__(self, spec: NetworkSpec | None = None) -> nn.Module:
+        """Return a new network: of the run's architecture, or of ``spec``, whose levels are fitted to the patch.
+
+        Raises
+        ------
+        UsageError
+            If the network cannot be built, or is of another kind than the run's and cannot divide the run's patch,
+            which is rounded up for the run's own network only.
+        """
+        if spec is None or spec.name == self.spec.name:
+            return self._build(spec or self.spec)
+        network = self._build(fit_levels(spec, self.patch_size))
+        divisors = getattr(network, "divisors", (getattr(network, "divisor", 1),) * len(self.patch_size))
+        fitting = [-(-side // divisor) * divisor for side, divisor in zip(self.patch_size, divisors, strict=True)]
+        if tuple(fitting) != self.patch_size:
+            raise UsageError(
+                f"network {spec.name!r} cannot take patches of {'x'.join(map(str, self.patch_size))}: their sides "
+                f"must be multiples of {'x'.join(map(str, divisors))}",
+                mend=f"The next larger size that fits is --set 'patch_size={fitting}'.",
+            )
+        return network
+
+    def _build(self, spec: NetworkSpec) -> nn.Module:
+        return build_network(spec, dimensions=len(self.patch_size), channels=self.channels, classes=self.classes)
+
+
+def counterpart(spec: NetworkSpec) -> NetworkSpec:
+    """Return another structure whose parameters have the same names and shapes, so that the two can be averaged.
+
+    Nearest-neighbour instead of linear up-sampling and, of a U-Net or V-Net, residual instead of plain levels; or the
+    other way round. Transposed convolutions have no such partner, and networks of MONAI no counterpart but themselves.
+    """
+    if spec.name not in _DEFAULT_UPSAMPLING:
+        return spec
+    upsampling = spec.options.get("upsampling", _DEFAULT_UPSAMPLING[spec.name])
+    other: dict[str, object] = {"upsampling": _PARTNERS.get(upsampling, upsampling)}
+    if spec.name in _FREE_SHORTCUTS:
+        other["residual"] = not spec.options.get("residual", False)
+    return NetworkSpec(name=spec.name, options={**spec.options, **other})

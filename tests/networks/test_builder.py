@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from fewscan.errors import UsageError
+from fewscan.networks.builder import NetworkBuilder, counterpart
+from fewscan.networks.ema import check_same_shapes
+from fewscan.networks.registry import NetworkSpec
+
+SMALL = NetworkSpec(name="unet", options={"filters": [4, 8]})
+
+
+def test_builds_the_runs_network_with_new_weights_each_time():
+    build = NetworkBuilder(SMALL, patch_size=(8, 8), channels=2, classes=3)
+    first, second = build(), build()
+    check_same_shapes([first, second])
+    images = torch.randn(1, 2, 8, 8)
+    assert first(images).shape == (1, 3, 8, 8)
+    assert not torch.equal(first(images), second(images))
+
+
+def test_builds_another_network_for_the_same_data_with_levels_that_fit_the_patch():
+    build = NetworkBuilder(SMALL, patch_size=(16, 24), channels=2, classes=3)
+    other = build(NetworkSpec(name="residual_unet"))
+    # at least three voxels remain: 16 is halved twice, 24 three times; five levels would need multiples of 16
+    assert other.divisors == (4, 8)
+    assert other(torch.randn(1, 2, 16, 24)).shape == (1, 3, 16, 24)
+
+
+def test_another_network_that_cannot_take_the_patch_names_the_next_one_that_it_can():
+    build = NetworkBuilder(SMALL, patch_size=(32, 40, 31), channels=1, classes=2)
+    with pytest.raises(UsageError, match=r"vnet.*32x40x31.*multiples of 16x16x16") as caught:
+        build(NetworkSpec(name="vnet"))
+    assert "patch_size=[32, 48, 32]" in caught.value.mend
+
+
+def test_the_runs_own_architecture_is_not_refused_as_its_patch_is_rounded_up():
+    build = NetworkBuilder(NetworkSpec(name="vnet"), patch_size=(40, 40), channels=1, classes=2)
+    assert build(NetworkSpec(name="vnet", options={"residual": True})).divisor == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("unet", {"filters": [4, 8]}, {"upsampling": "nearest", "residual": True}),
+        ("unet", {"filters": [4, 8], "upsampling": "nearest"}, {"upsampling": "linear", "residual": True}),
+        ("unet", {"filters": [4, 8], "upsampling": "transposed"}, {"upsampling": "transposed", "residual": True}),
+        ("residual_unet", {"filters": [4, 8], "upsampling": "linear"}, {"upsampling": "nearest"}),
+        ("residual_unet", {"filters": [4, 8]}, {"upsampling": "transposed"}),
+        ("vnet", {"upsampling": "linear"}, {"upsampling": "nearest", "residual": True}),
+        ("vnet", {"residual": True}, {"upsampling": "transposed", "residual": False}),
+    ],
+)
+def test_a_counterpart_differs_in_structure_and_not_in_shapes(name, options, expected):
+    spec = NetworkSpec(name=name, options=options)
+    other = counterpart(spec)
+    assert other.options == {**options, **expected}
+    build = NetworkBuilder(spec, patch_size=(16, 16), channels=1, classes=2)
+    networks = [build().eval(), build(other).eval()]
+    check_same_shapes(networks)
+    networks[1].load_state_dict(networks[0].state_dict())
+    images = torch.randn(1, 1, 32, 32)
+    same = torch.allclose(*(network(images) for network in networks))
+    assert same == (name == "residual_unet" and not options.get("upsampling"))
+
+
+def test_other_networks_are_their_own_counterpart():
+    spec = NetworkSpec(name="monai:DynUNet")
+    assert counterpart(spec) == spec
