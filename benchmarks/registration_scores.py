@@ -1,7 +1,7 @@
 """Score a displacement field by the labels it moves: one rule for every registration, learned or classical.
 
 The moving labels are warped by linear interpolation of their one-hot form, the largest class wins
-(`fewscan.registration.fields.warp_labels`), and Dice is counted on the fixed scan's own grid. Scans of different size
+(`fewscan.displacement.warp_labels`), and Dice is counted on the fixed scan's own grid. Scans of different size
 share their first voxel (equal origin, spacing and axes), as the hippocampus crops do: warping takes place on a grid
 that holds both, where the field goes on with its border values and the moving labels with background.
 """
@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 
 from fewscan.data.image_io import Image
+from fewscan.displacement import warp_labels
 from fewscan.errors import DataError
 from fewscan.metrics.overlap import count_overlap
-from fewscan.registration.fields import warp_labels
 from fewscan.registration.jacobian import fold_fraction as share_of_folds
 from fewscan.registration.jacobian import jacobian_determinant
 

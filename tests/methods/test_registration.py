@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from fewscan.data.batch import Batch
+from fewscan.displacement import warp
 from fewscan.errors import UsageError
 from fewscan.methods.registry import method_class
 from fewscan.networks.registry import NetworkSpec
-from fewscan.registration.fields import warp
 from fewscan.registration.objective import inverse_error, pair_terms
 from fewscan.registration.pairing import draw_pairs, make_pairs
 from fewscan.training.optimisers import build_optimiser, set_learning_rate

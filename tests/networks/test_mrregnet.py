@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
+from fewscan.displacement import exponentiate, resize_displacement, warp
 from fewscan.errors import UsageError
 from fewscan.networks.blocks import CHANNELS_LAST
 from fewscan.networks.mrregnet import MrRegNet, MrRegNetOptions
-from fewscan.registration.fields import exponentiate, resize_displacement, warp
 from fewscan.registration.jacobian import jacobian_determinant
 
 

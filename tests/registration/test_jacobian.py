@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fewscan.registration.fields import affine_displacement
+from fewscan.displacement import affine_displacement
 from fewscan.registration.jacobian import fold_fraction, jacobian_determinant, sd_log_jacobian
 
 

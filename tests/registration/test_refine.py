@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from fewscan.displacement import warp
 from fewscan.registration import refine as module
-from fewscan.registration.fields import warp
 from fewscan.registration.jacobian import fold_fraction, jacobian_determinant
 from fewscan.registration.objective import Objective, Pairs
 from fewscan.registration.refine import refine, refinement_loss

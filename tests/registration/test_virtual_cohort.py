@@ -9,7 +9,7 @@ import torch
 from fewscan.data.cohort import VirtualPatient, make_patient
 from fewscan.data.cohort_anatomy import CLASS_NAMES
 from fewscan.data.image_io import write_image
-from fewscan.registration.fields import compose, invert, warp_labels
+from fewscan.displacement import compose, invert, warp_labels
 from fewscan.registration.jacobian import jacobian_determinant
 from fewscan.registration.physical import displacement_in_voxels
 from fewscan.registration.register import register

@@ -9,7 +9,7 @@ Where this differs from the authors' public code:
 
 - Any size is accepted. A level of n voxels is followed by one of ceil(n / 2), and up-sampled features are cropped to
   the size of the level's own; for the sizes that the public code accepts nothing changes.
-- `resize` is `fewscan.registration.fields.resize_displacement`, which scales by (n - 1) / (m - 1) and not by 2, so
+- `resize` is `fewscan.displacement.resize_displacement`, which scales by (n - 1) / (m - 1) and not by 2, so
   that D_{i-1} and resize(D_{i-1}) are the same deformation.
 - Flow heads start near zero, so that training starts at the identity (as in VoxelMorph); ``head_std=None`` is the
   authors' start.
@@ -25,11 +25,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from fewscan.displacement import exponentiate, resize_displacement
 from fewscan.errors import UsageError
 from fewscan.losses.probabilities import at_least_float32
 from fewscan.networks.blocks import CHANNELS_LAST, CONVOLUTION, TRANSPOSED, activation
 from fewscan.networks.unet import NEGATIVE_SLOPE, check_filters
-from fewscan.registration.fields import exponentiate, resize_displacement
 from fewscan.settings import Settings
 
 # levels of the authors' trainings

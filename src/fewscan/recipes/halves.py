@@ -11,12 +11,12 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from fewscan.displacement import warp
 from fewscan.errors import DataError
 from fewscan.inference.sliding_window import View, axis_spans
 from fewscan.losses.probabilities import one_hot
 from fewscan.networks.layout import best_layout
 from fewscan.registration.atlases import Placed
-from fewscan.registration.fields import warp
 from fewscan.registration.fusion import weighted_mean
 
 # What passes a network together: enough to fill a processor, little enough for its cache.

@@ -3,7 +3,7 @@
 Where to find what, from the mathematics up to the command (each line imports only from those above it):
 
 =====================================  =================================================================================
-deformations of arrays                 `fields` (warp, compose, invert, ...), `jacobian` (folds, spread)
+deformations of arrays                 `fewscan.displacement` (warp, compose, invert, ...), `jacobian` (folds, spread)
 the loss                               `objective` (eqs. 1 to 4), `refine` (that loss on a single pair)
 training                               `parameters` (hyper-parameters), `pairing` (which scans of a batch meet),
                                        `predictor` (a trained network on two arrays), `validation`

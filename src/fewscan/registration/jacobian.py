@@ -9,8 +9,8 @@ is the volume, in voxels, onto which the map p -> p + u(p) takes a voxel: 1 keep
 import torch
 from torch import Tensor
 
+from fewscan.displacement import check_field
 from fewscan.losses.probabilities import at_least_float32
-from fewscan.registration.fields import check_field
 
 SMALLEST_DETERMINANT = 1e-9
 

@@ -12,11 +12,11 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from fewscan.displacement import warp, warp_labels
 from fewscan.errors import DataError, UsageError
 from fewscan.losses.similarity import global_ncc
 from fewscan.networks.registry import MULTI_ATLAS, NetworkSpec, build_network
 from fewscan.registration.atlases import Atlases, Placed
-from fewscan.registration.fields import warp, warp_labels
 from fewscan.registration.fusion import average, local_similarity, majority
 from fewscan.registration.objective import Pairs
 from fewscan.registration.parameters import RegistrationParameters

@@ -22,11 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewscan.displacement import compose, resize_image, warp
 from fewscan.losses.dice import soft_dice
 from fewscan.losses.similarity import global_ncc_loss, local_ncc_loss
 from fewscan.losses.smoothness import squared_gradient
 from fewscan.networks.mrregnet import Level
-from fewscan.registration.fields import compose, resize_image, warp
 
 # lambda at full resolution; it doubles with every halving: 128, 64, 32, 16, 8 in 2-D (paper 1) and 16, 8, 4, 2 in 3-D
 FINEST_LAMBDA = {2: 8.0, 3: 2.0}

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from fewscan.displacement import compose, exponentiate, resize_displacement, warp
 from fewscan.losses.smoothness import squared_gradient
-from fewscan.registration.fields import compose, exponentiate, resize_displacement, warp
 from fewscan.registration.objective import Objective, Pairs
 
 LEARNING_RATE_VOX = 0.05

@@ -8,7 +8,7 @@ import torch
 
 from fewscan.data.prepared import PreparedCase
 from fewscan.data.sampling import centred_start, cut
-from fewscan.registration.fields import warp, warp_labels
+from fewscan.displacement import warp, warp_labels
 from fewscan.registration.jacobian import fold_fraction, jacobian_determinant, sd_log_jacobian
 from fewscan.registration.objective import Pairs
 from fewscan.registration.predictor import RegistrationPredictor

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fewscan.registration.fields import (
+from fewscan.displacement import (
     affine_displacement,
     compose,
     exponentiate,
