@@ -37,6 +37,7 @@ def test_the_defaults(calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> No
         (
             (Path("run"), [Path("scans")], Path("out")),
             {
+                "predictor": None,
                 "device": "auto",
                 "precision": "auto",
                 "views": 1,
@@ -52,11 +53,13 @@ def test_the_defaults(calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> No
 
 def test_every_option_arrives(calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> None:
     options = "--out out --confidence --largest-component --views 4 --overlap 0.25 --device cpu --precision bf16"
-    result = CliRunner().invoke(app, ["run", "one.nii.gz", "two.nii.gz", *options.split()])
+    scans = ["one.nii.gz", "two.nii.gz"]
+    result = CliRunner().invoke(app, ["run", *scans, *options.split(), "--predictor", "combined"])
     assert result.exit_code == 0, result.output
     args, given = calls[0]
     assert args[1] == [Path("one.nii.gz"), Path("two.nii.gz")]
     assert given == {
+        "predictor": "combined",
         "device": "cpu",
         "precision": "bf16",
         "views": 4,

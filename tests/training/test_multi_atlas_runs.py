@@ -64,7 +64,7 @@ def test_it_learns_to_segment_better_than_without_registration(store, dataset, t
         "network": {"name": "mrregnet", "options": {"filters": [8, 8, 8], "output_stride": 2}},
         "iterations": 100,
         "optimiser": {"learning_rate": 3e-3},
-        "hyper": {"smoothness_weight": 0.05, "fusion": "average"},
+        "hyper": {"label_weight": 1.0, "smoothness_weight": 0.05, "fusion": "average"},
     }
     still = learning | {"iterations": 1, "optimiser": {"learning_rate": 1e-6}}
     scores = {}

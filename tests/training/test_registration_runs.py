@@ -50,7 +50,7 @@ def test_a_run_ends_in_a_model_that_registers(finished, store):
     assert finished.finished
     assert finished.plan.patch_size == (20, 18, 16)  # whole scans, though the plan's patch is another
     predictor = RegistrationPredictor.load(finished.folder, device=torch.device("cpu"), precision="fp32")
-    assert predictor.spec.details["hyper"]["label_weight"] == 1.0
+    assert predictor.spec.details["hyper"]["label_weight"] == 5.0
     scans = [np.array(PreparedStore(store).case(name).image()) for name in ("scan0", "scan4")]
     assert predictor.displacement(*scans).shape == (3, 20, 18, 16)
 

@@ -1,4 +1,7 @@
-"""Labelled and unlabelled scans side by side, in whole runs of every method that uses both."""
+"""Labelled and unlabelled scans side by side, in whole runs of every method that draws patches of both.
+
+Methods of whole scans have runs of their own: test_registration_runs, test_multi_atlas_runs.
+"""
 
 import json
 import shutil
@@ -12,8 +15,13 @@ from fewscan.training.log import read_log
 from fewscan.training.run import train
 
 TWO_STREAMS = [
-    name for name in method_names() if method_class(name).uses_unlabelled and method_class(name).task == "segmentation"
+    name for name in method_names() if method_class(name).uses_unlabelled and not method_class(name).whole_scans
 ]
+SMALL = {
+    "discriminator_width": 4,
+    # the transformer itself needs larger patches
+    "transformer": {"name": "unet", "options": {"filters": [4, 8, 8], "residual": True}},
+}
 
 every_two_stream_method = pytest.mark.parametrize("name", TWO_STREAMS)
 
@@ -22,7 +30,7 @@ def _train(data, out, fast, *, name, quiet=True, **changes):
     # three levels: some methods compare scales of the decoder
     three = {"network": {"name": "unet", "options": {"filters": [4, 8, 8]}}}
     known = method_class(name).hyper_parameters.model_fields
-    hyper = {key: value for key, value in {"discriminator_width": 4}.items() if key in known}
+    hyper = {key: value for key, value in SMALL.items() if key in known}
     settings = fast | three | {"iterations": 2, "hyper": hyper} | changes.pop("settings", {})
     return train(data, out, method=name, settings=settings, quiet=quiet, device="cpu", **changes)
 

@@ -53,7 +53,9 @@ class EntropyMinimisation(Method):
         self.network = build()
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return both terms of eq. 1."""
+        """Return both terms of eq. 1; the second is left out where there is no unlabelled patch."""
+        if len(batch.unlabelled) == 0:
+            return {"supervised": supervised_loss(self.network(batch.images), batch.labels, self.hyper)}
         logits = self.network(torch.cat([batch.images, batch.unlabelled]))
         p = torch.softmax(at_least_float32(logits), dim=1)
         return {
