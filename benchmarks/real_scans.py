@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,12 @@ def shorten(part: Any, data: Path, runs: Path) -> str:
     return str(part).replace(str(data), "DATA").replace(str(runs), "RUNS")
 
 
-def main() -> None:
-    """Run the experiments named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiments", nargs="+", choices=sorted(EXPERIMENTS))
+def run_named(
+    experiments: dict[str, dict[str, Any]], run: Callable[..., dict[str, Any]], *, about: str | None, prefix: str = ""
+) -> None:
+    """Run the experiments named on the command line, once per seed, and write one result of each."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiments", nargs="+", choices=sorted(experiments))
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and stores")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -101,14 +104,14 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.experiments:
         for seed in arguments.seeds:
-            path = RESULTS / f"{name}-seed{seed}.json"
+            path = RESULTS / f"{prefix}{name}-seed{seed}.json"
             if path.is_file():
                 print(f"{path.name}: kept")
                 continue
-            result = run_experiment(name, data=arguments.data, runs=arguments.out, seed=seed, extra=arguments.extra)
+            result = run(name, data=arguments.data, runs=arguments.out, seed=seed, extra=arguments.extra)
             path.write_text(json.dumps(result, indent=2) + "\n")
             print(f"{path.name}: written")
 
 
 if __name__ == "__main__":
-    main()
+    run_named(EXPERIMENTS, run_experiment, about=__doc__)

@@ -7,7 +7,6 @@ scans that no training reads; the classical anchors on the same pairs are in ``r
 holds the commands, the machine, the settings and every pair; finished ones are kept.
 """
 
-import argparse
 import csv
 import json
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fewscan.data.layouts import load_dataset
-from real_scans import RESULTS, shorten
+from real_scans import run_named, shorten
 from registration_pairs import pairs_of_test_cases
 
 # data set, options of `train`, options of `register`
@@ -97,25 +96,5 @@ def averages(table: Path) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Run the experiments named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiments", nargs="+", choices=sorted(EXPERIMENTS))
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--out", type=Path, required=True, help="folder for runs and stores")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--extra", nargs=argparse.REMAINDER, default=[], help="further options of `fewscan train`")
-    arguments = parser.parse_args()
-    for name in arguments.experiments:
-        for seed in arguments.seeds:
-            path = RESULTS / f"registration_{name}-seed{seed}.json"
-            if path.is_file():
-                print(f"{path.name}: kept")
-                continue
-            result = run_experiment(name, data=arguments.data, runs=arguments.out, seed=seed, extra=arguments.extra)
-            path.write_text(json.dumps(result, indent=2) + "\n")
-            print(f"{path.name}: written: {result['mean']}")
-
-
 if __name__ == "__main__":
-    main()
+    run_named(EXPERIMENTS, run_experiment, about=__doc__, prefix="registration_")

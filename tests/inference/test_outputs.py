@@ -25,6 +25,7 @@ def test_a_new_or_unrelated_folder_is_made_and_taken(tmp_path: Path) -> None:
     (tmp_path / "deep" / "out" / "b.nii.gz").touch()
     (tmp_path / "deep" / "out" / "a.txt").touch()
     guard(tmp_path / "deep" / "out")
+    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == ["a.txt", "b.nii.gz"]
 
 
 def test_the_folder_of_the_inputs_is_refused(tmp_path: Path) -> None:
