@@ -15,7 +15,6 @@ from fewscan.data.batch import Batch
 from fewscan.losses.probabilities import at_least_float32
 from fewscan.methods.base import Adversary, HyperParameters, Method
 from fewscan.methods.discrimination import AdversarialParameters, adversary_of, fooling, telling_apart
-from fewscan.methods.ramps import ramp
 from fewscan.methods.supervised import Supervised, supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.discriminator import Discriminator
@@ -64,7 +63,7 @@ class Adversarial(Method):
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t)."""
         hyper = self.hyper
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        grown = hyper.ramped(step, self.context)
         return {"adversarial": hyper.adversarial_weight * grown}
 
     def adversary(self) -> Adversary:

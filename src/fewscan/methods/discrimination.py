@@ -14,18 +14,15 @@ from torch import Tensor
 
 from fewscan.losses.probabilities import at_least_float32
 from fewscan.methods.base import Adversary
-from fewscan.methods.ramps import RampKind
-from fewscan.methods.supervised import SupervisedParameters
+from fewscan.methods.ramped import RampedParameters
 from fewscan.networks.discriminator import ANNOTATED, UNANNOTATED, Discriminator
 from fewscan.networks.modes import evaluation_mode, frozen
 
 
-class AdversarialParameters(SupervisedParameters):
+class AdversarialParameters(RampedParameters):
     """What every method with a discriminator has."""
 
     adversarial_weight: float = Field(0.1, ge=0, description="w; public code")
-    ramp: RampKind = Field("sigmoid", description="r; public code")
-    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
     discriminator_width: int = Field(64, ge=1, description="channels of its first layer; public code")
     discriminator_rate: float = Field(1e-4, gt=0, description="learning rate of its Adam; public code")
 

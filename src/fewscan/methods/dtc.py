@@ -21,21 +21,19 @@ from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.losses.distance_maps import signed_distance_maps
 from fewscan.losses.probabilities import at_least_float32, one_versus_rest
 from fewscan.methods.base import HyperParameters, Method
-from fewscan.methods.ramps import RampKind, ramp
-from fewscan.methods.supervised import SupervisedParameters, supervised_loss
+from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.heads import MultiHead, open_network
 
 
-class DTCParameters(SupervisedParameters):
+class DTCParameters(RampedParameters):
     """Of eqs. 1 and 2; the defaults are the published values."""
 
     distance_weight: float = Field(0.3, ge=0, description="d; public code")
     slope: float = Field(1500.0, gt=0, description="s; Luo et al. 2021")
     consistency: Consistency = Field("squared", description="D; Luo et al. 2021")
     consistency_weight: float = Field(1.0, ge=0, description="w; public code")
-    ramp: RampKind = Field("sigmoid", description="r; Luo et al. 2021")
-    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
 
 
 # What the methods published on the left atrium share. (Their code divides the rate by 10 every 2 500 iterations, which
@@ -82,8 +80,8 @@ class DTC(Method):
 
     def weights(self, step: int) -> dict[str, float]:
         """Return d and w r(t)."""
-        hyper, iterations = self.hyper, self.context.iterations
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=iterations)
+        hyper = self.hyper
+        grown = hyper.ramped(step, self.context)
         return {"supervised_distance": hyper.distance_weight, "dual_task": hyper.consistency_weight * grown}
 
     def predictor(self) -> nn.Module:

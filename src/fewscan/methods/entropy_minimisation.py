@@ -16,17 +16,15 @@ from torch import Tensor, nn
 from fewscan.data.batch import Batch
 from fewscan.losses.probabilities import at_least_float32, entropy
 from fewscan.methods.base import HyperParameters, Method
-from fewscan.methods.ramps import RampKind, ramp
-from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
+from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.supervised import Supervised, supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 
 
-class EntropyMinimisationParameters(SupervisedParameters):
+class EntropyMinimisationParameters(RampedParameters):
     """Of eq. 1; the defaults are the published values."""
 
     entropy_weight: float = Field(0.1, ge=0, description="w; public code")
-    ramp: RampKind = Field("sigmoid", description="r; public code")
-    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
 
 
 class EntropyMinimisation(Method):
@@ -66,7 +64,7 @@ class EntropyMinimisation(Method):
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t)."""
         hyper = self.hyper
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        grown = hyper.ramped(step, self.context)
         return {"entropy": hyper.entropy_weight * grown}
 
     def predictor(self) -> nn.Module:

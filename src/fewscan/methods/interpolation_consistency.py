@@ -17,19 +17,17 @@ from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.methods.base import HyperParameters
 from fewscan.methods.mean_teacher import MeanTeacher
-from fewscan.methods.ramps import RampKind
-from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
+from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.supervised import Supervised, supervised_loss
 from fewscan.methods.teacher import TeacherMode
 
 
-class InterpolationParameters(SupervisedParameters):
+class InterpolationParameters(RampedParameters):
     """Of eqs. 1 to 3; the defaults are the published values."""
 
     mixing_shape: float = Field(0.2, gt=0, description="h; public code")
     consistency: Consistency = Field("squared", description="D; Verma et al. 2019")
     consistency_weight: float = Field(0.1, ge=0, description="w; public code")
-    ramp: RampKind = Field("sigmoid", description="r; Verma et al. 2019")
-    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="d; public code")
     teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
     predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")

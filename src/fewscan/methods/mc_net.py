@@ -22,13 +22,13 @@ from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.losses.probabilities import at_least_float32, sharpen
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.dtc import LEFT_ATRIUM
-from fewscan.methods.ramps import RampKind, ramp
-from fewscan.methods.supervised import SupervisedParameters, supervised_loss
+from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.heads import MultiDecoder, open_network
 
 
-class MCNetParameters(SupervisedParameters):
+class MCNetParameters(RampedParameters):
     """Of eqs. 1 and 2; the defaults are the published values."""
 
     decoders: int = Field(2, ge=2, le=3, description="2: Wu et al. 2021 (MC-Net); 3: Wu et al. 2022 (MC-Net+)")
@@ -36,7 +36,6 @@ class MCNetParameters(SupervisedParameters):
     consistency: Consistency = Field("squared", description="D; Wu et al. 2021")
     detach: bool = Field(False, description="no gradient into sh(p_j); public code lets it in")
     consistency_weight: float = Field(1.0, ge=0, description="w; public code")
-    ramp: RampKind = Field("sigmoid", description="r; Wu et al. 2021")
     ramp_length: float = Field(6000, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
 
 
@@ -95,7 +94,7 @@ class MCNet(Method):
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t)."""
         hyper = self.hyper
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        grown = hyper.ramped(step, self.context)
         return {"mutual": hyper.consistency_weight * grown}
 
     def predictor(self) -> nn.Module:

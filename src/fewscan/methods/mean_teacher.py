@@ -19,17 +19,15 @@ from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.mixing import box_mask, mix
 from fewscan.methods.perturbation import clipped_noise, strong_view
-from fewscan.methods.ramps import RampKind, ramp
-from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
+from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.supervised import Supervised, supervised_loss
 from fewscan.methods.teacher import Teacher, TeacherMode
 
 
-class MeanTeacherParameters(SupervisedParameters):
+class MeanTeacherParameters(RampedParameters):
     """Of eqs. 1 and 2; the defaults are the published values."""
 
     consistency_weight: float = Field(0.2, ge=0, description="w; public code of the field: 0.1, see eq. 1")
-    ramp: RampKind = Field("sigmoid", description="r; paper 2, section 3.2")
-    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="eq. 2; public code")
     teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
     noise: float = Field(0.1, ge=0, description="s, in standard deviations of the scan; public code")
@@ -103,8 +101,8 @@ class MeanTeacher(Method):
 
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t)."""
-        hyper, iterations = self.hyper, self.context.iterations
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=iterations)
+        hyper = self.hyper
+        grown = hyper.ramped(step, self.context)
         return {"consistency": hyper.consistency_weight * grown}
 
     def after_step(self, step: int) -> None:

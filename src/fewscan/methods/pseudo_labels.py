@@ -18,14 +18,12 @@ from fewscan.data.components import keep_largest_components
 from fewscan.losses.consistency import relative_entropy
 from fewscan.losses.dice import soft_dice
 from fewscan.losses.probabilities import at_least_float32, one_hot, sharpen
-from fewscan.methods.base import Context
-from fewscan.methods.ramps import RampKind, ramp
-from fewscan.methods.supervised import SupervisedParameters
+from fewscan.methods.ramped import RampedParameters
 
 PseudoLabelKind = Literal["hard", "soft", "sharpened"]
 
 
-class PseudoLabelParameters(SupervisedParameters):
+class PseudoLabelParameters(RampedParameters):
     """What methods that learn from pseudo-labels have in common."""
 
     pseudo_labels: PseudoLabelKind = Field("hard", description="see fewscan.methods.pseudo_labels; as published")
@@ -34,12 +32,6 @@ class PseudoLabelParameters(SupervisedParameters):
     pseudo_cross_entropy_weight: float = Field(1.0, ge=0, description="of the relative entropy; ours")
     pseudo_dice_weight: float = Field(0.0, ge=0, description="of the Dice loss; ours")
     unlabelled_weight: float = Field(0.1, ge=0, description="of the unlabelled terms; public code of the field")
-    ramp: RampKind = Field("sigmoid", description="how the unlabelled terms grow; public code of the field")
-    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
-
-    def ramped(self, step: int, context: Context) -> float:
-        """Return r(t), how far the unlabelled terms have grown."""
-        return ramp(self.ramp, step, length=self.ramp_length, iterations=context.iterations)
 
 
 def class_probabilities(logits: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ class Registration(Method):
             "hyper": {"resize": "nearest"},
         },
         "recommended": {
-            # fields are smooth: half the resolution costs an eighth of the time; velocities integrated do not fold, so
-            # that labels may pull harder and the field be smoothed less (benchmarks/results/registration_tuning.json)
+            # fields are smooth: at half the resolution a step took a fifth of the time; integrated velocities did not
+            # fold, so labels may pull harder and smoothness less (benchmarks/results/registration_tuning.json)
             "network": {"name": "mrregnet", "options": {"output_stride": 2, "integration_steps": 5}},
             "optimiser": {"learning_rate": 1e-3},
             "augmentation": "none",

@@ -18,7 +18,6 @@ from fewscan.data.batch import Batch
 from fewscan.methods.base import Adversary, HyperParameters, Method
 from fewscan.methods.discrimination import AdversarialParameters, adversary_of, fooling, telling_apart
 from fewscan.methods.dtc import LEFT_ATRIUM, distance_loss
-from fewscan.methods.ramps import ramp
 from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.discriminator import Discriminator
@@ -76,7 +75,7 @@ class SASSNet(Method):
     def weights(self, step: int) -> dict[str, float]:
         """Return d and w r(t)."""
         hyper = self.hyper
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        grown = hyper.ramped(step, self.context)
         return {"supervised_distance": hyper.distance_weight, "adversarial": hyper.adversarial_weight * grown}
 
     def adversary(self) -> Adversary:

@@ -26,8 +26,8 @@ from fewscan.losses.probabilities import at_least_float32
 from fewscan.losses.prototypes import embeddings_at, prototype_contrast, sample_voxels, select_prototypes
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.dtc import LEFT_ATRIUM
-from fewscan.methods.ramps import RampKind, ramp
-from fewscan.methods.supervised import SupervisedParameters, supervised_loss
+from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.supervised import supervised_loss
 from fewscan.methods.virtual_adversarial import adversarial_direction
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.heads import open_network
@@ -35,12 +35,11 @@ from fewscan.networks.modes import untouched_statistics
 from fewscan.networks.projection import ClassScorer, Projection
 
 
-class SSNetParameters(SupervisedParameters):
+class SSNetParameters(RampedParameters):
     """Of eqs. 1 to 3; the defaults are the published values."""
 
     consistency_weight: float = Field(1.0, ge=0, description="w; public code")
     contrast_weight: float = Field(0.1, ge=0, description="v; public code")
-    ramp: RampKind = Field("sigmoid", description="r; Wu et al. 2022")
     ramp_length: float = Field(6000, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
     distance: Literal["dice", "relative"] = Field("dice", description="D of eq. 2; public code")
     virtual_step: float = Field(10.0, gt=0, description="xi; public code")
@@ -126,7 +125,7 @@ class SSNet(Method):
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t) and w r(t) v."""
         hyper = self.hyper
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        grown = hyper.ramped(step, self.context)
         smoothness = hyper.consistency_weight * grown
         return {"smoothness": smoothness, "contrast": smoothness * hyper.contrast_weight}
 

@@ -22,18 +22,16 @@ from fewscan.data.batch import Batch
 from fewscan.errors import UsageError
 from fewscan.losses.probabilities import log_probabilities
 from fewscan.methods.base import HyperParameters, Method
-from fewscan.methods.ramps import RampKind, ramp
-from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
+from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.supervised import Supervised, supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.heads import MultiScale, open_network
 
 
-class URPCParameters(SupervisedParameters):
+class URPCParameters(RampedParameters):
     """Of eq. 1; the defaults are the published values."""
 
     consistency_weight: float = Field(0.1, ge=0, description="w; public code")
-    ramp: RampKind = Field("sigmoid", description="r; Luo et al. 2021")
-    ramp_length: float = Field(1.0, gt=0, description="iterations, or share of the run if <= 1; public code: the run")
     scale_dropout: tuple[float, ...] = Field((0.1, 0.2, 0.3, 0.5), description="finest scale first; public code")
 
 
@@ -82,7 +80,7 @@ class URPC(Method):
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t)."""
         hyper = self.hyper
-        grown = ramp(hyper.ramp, step, length=hyper.ramp_length, iterations=self.context.iterations)
+        grown = hyper.ramped(step, self.context)
         return {"pyramid": hyper.consistency_weight * grown}
 
     def predictor(self) -> nn.Module:

@@ -19,7 +19,7 @@ from fewscan.networks.registry import MULTI_ATLAS, NetworkSpec, build_network
 from fewscan.registration.atlases import Atlases, Placed
 from fewscan.registration.fusion import average, local_similarity, majority
 from fewscan.registration.objective import Pairs
-from fewscan.registration.parameters import RegistrationParameters
+from fewscan.registration.parameters import RegistrationParameters, odd_side
 from fewscan.registration.refine import refine
 from fewscan.settings import Settings
 
@@ -43,13 +43,7 @@ class MultiAtlasParameters(RegistrationParameters):
     atlases: int = Field(10, ge=1, description="most similar labelled scans, registered to each target; Aljabar 2009")
     refine_steps: int = Field(0, ge=0, description="steps of optimisation on each pair after the network")
 
-    @field_validator("fusion_window")
-    @classmethod
-    def _odd_window(cls, value: int) -> int:
-        if value % 2 == 0:
-            msg = "the window needs an odd side"
-            raise ValueError(msg)
-        return value
+    _odd_fusion_window = field_validator("fusion_window")(odd_side)
 
 
 class MultiAtlasOptions(Settings):

@@ -8,6 +8,14 @@ from fewscan.methods.base import HyperParameters
 from fewscan.registration.objective import Objective
 
 
+def odd_side(value: int) -> int:
+    """Return the side of a window that has a middle voxel; ValueError for any other."""
+    if value % 2 == 0:
+        msg = "the window needs an odd side"
+        raise ValueError(msg)
+    return value
+
+
 class RegistrationParameters(HyperParameters):
     """Of eqs. 1 to 4 in `fewscan.methods.registration`."""
 
@@ -23,13 +31,7 @@ class RegistrationParameters(HyperParameters):
     smoothness_weight: float = Field(1.0, ge=0, description="eq. 3; multiplies every lambda")
     inverse_consistency: float = Field(0.0, ge=0, description="w, eq. 4; above 0 pairs are learned both ways")
 
-    @field_validator("window")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            msg = "the window needs an odd side"
-            raise ValueError(msg)
-        return value
+    _odd_window = field_validator("window")(odd_side)
 
     @property
     def objective(self) -> Objective:

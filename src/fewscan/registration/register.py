@@ -6,7 +6,7 @@ Beside the files lies ``registration.json``: settings, versions, and measurement
 all, so that it also tells a folder of registrations, which may be replaced, from any other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,20 +95,13 @@ def register(
     places = {name: Path(place) for name, place in given.items() if place is not None}
     _check(model, classical, align=align, refine=refine, max_folds=max_folds)
     effort = Effort(metric=metric, seed=seed, threads=threads)
-    registrar: Registrar
     if classical is None:
         registrar = _learned(
             Path(str(model)), align=align, refine=refine, effort=effort, device=device, precision=precision
         )
         found = _pairs(places, channels=len(registrar.plan.channels))
     else:
-        scans = next((places[name] for name in ("all_pairs", "fixed", "moving") if name in places), None)
-        channels = 1 if scans is None else scan_channels(scans)
-        found = _pairs(places, channels=channels)
-        images = found[0].fixed.images
-        grid = read_geometry(images[0], volume=channel_volumes(images)[0])
-        plan = classical_plan(dimensions=grid.dimensions, channels=channels)
-        registrar = ClassicalRegistrar(classical, plan, align, effort)
+        found, registrar = _classical(classical, places, align=align, effort=effort)
     label_places = {"moving": moving_labels, "fixed": fixed_labels}
     labels = {
         side: find_labels(
@@ -131,6 +124,7 @@ def register(
         what="registrations",
         others=[TABLE_NAME],
     )
+    wanted = [name for name, place in label_places.items() if place is not None]
     record: dict[str, Any] = {
         "model": None if model is None else str(model),
         "classical": classical,
@@ -140,11 +134,7 @@ def register(
             "device": None if classical else device, "precision": None if classical else precision,
         },
         "versions": {"fewscan": __version__},
-        "without_labels": {
-            side: sorted({getattr(pair, side).id for pair in found} - set(labels[side]))
-            for side, place in label_places.items()
-            if place is not None
-        },
+        "without_labels": {side: _unlabelled(found, labels[side], side=side) for side in wanted},
     }  # fmt: skip
     outcome = Outcome(len(found), progress)
     work = PairWork(out, registrar, labels, max_folds, outcome)
@@ -157,6 +147,24 @@ def register(
     if outcome.failures:
         raise outcome.summary(out, what="pairs", done="registered") from outcome.first_error
     return Registration(out, record, work.reports)
+
+
+def _unlabelled(pairs: Sequence[ScanPair], labels: Mapping[str, Path], *, side: str) -> list[str]:
+    """Return the ids of the moving or fixed scans for which no label file was found."""
+    return sorted({getattr(pair, side).id for pair in pairs} - set(labels))
+
+
+def _classical(
+    method: str, places: Mapping[str, Path], *, align: str, effort: Effort
+) -> tuple[list[ScanPair], Registrar]:
+    """Return the pairs, and the registrar for scans like the first of them."""
+    scans = next((places[name] for name in ("all_pairs", "fixed", "moving") if name in places), None)
+    channels = 1 if scans is None else scan_channels(scans)
+    found = _pairs(places, channels=channels)
+    images = found[0].fixed.images
+    grid = read_geometry(images[0], volume=channel_volumes(images)[0])
+    plan = classical_plan(dimensions=grid.dimensions, channels=channels)
+    return found, ClassicalRegistrar(method, plan, align, effort)
 
 
 def _check(model: Path | str | None, classical: str | None, *, align: str, refine: int, max_folds: float) -> None:
