@@ -85,6 +85,15 @@ def test_mixed_patches_meet_targets_mixed_alike(method, batch):
     torch.testing.assert_close(terms["consistency"].detach(), (student - target).square().mean())
 
 
+@pytest.mark.parametrize("name", ["mean_teacher", "uncertainty_aware_mean_teacher"])
+def test_sharpened_targets_by_hand(method, name):
+    made = method(name, classes=2, temperature=0.5, consistency="squared")
+    # 0.8^2 / (0.8^2 + 0.2^2) = 16/17; the student answers 1/2
+    target = torch.tensor([0.8, 0.2]).view(1, 2, 1, 1, 1)
+    term = made.consistency(torch.zeros(1, 2, 1, 1, 1), target, 0)
+    assert term.item() == pytest.approx((16 / 17 - 0.5) ** 2)
+
+
 def test_weight_follows_the_ramp(method):
     made = method("mean_teacher", preset="paper", iterations=100)
     # 0.2 exp(-5), 0.2 exp(-5 / 4), 0.2

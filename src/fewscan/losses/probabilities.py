@@ -106,6 +106,8 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     if temperature <= 0:
         msg = f"temperature must be positive, got {temperature}"
         raise ValueError(msg)
+    if temperature == 1:
+        return probabilities
     # powers of small probabilities underflow; their logarithms do not
     return torch.softmax(_safe_log(at_least_float32(probabilities)) / temperature, dim=1)
 

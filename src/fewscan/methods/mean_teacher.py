@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency, disagreement
+from fewscan.losses.probabilities import sharpen
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.mixing import box_mask, mix
 from fewscan.methods.perturbation import clipped_noise, strong_view
@@ -34,6 +35,7 @@ class MeanTeacherParameters(RampedParameters):
     noise_clip: float = Field(0.2, ge=0, description="b; public code")
     strong_student: bool = Field(False, description="student sees strong intensity changes; FixMatch, Sohn et al. 2020")
     mix_box: float | None = Field(None, gt=0, le=1, description="side of a box of another patch; CutMix")
+    temperature: float = Field(1.0, gt=0, description="T of p_T^(1/T), below 1 makes targets surer; 1: as published")
     consistency: Consistency = Field("squared", description="distance of p_S and p_T; paper 2, eq. 1")
     predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
 
@@ -53,6 +55,7 @@ RECOMMENDED = {
     # the squared distance hardly moves a student that is sure and wrong; made heavy, it swells the structures instead
     "consistency": "relative",
     "consistency_weight": 1.0,
+    "temperature": 0.5,  # soft targets make the student softer, which the Dice loss of the labelled patches swells
     "ramp_length": 0.3,
     "predict_with": "teacher",
 }
@@ -97,7 +100,12 @@ class MeanTeacher(Method):
 
     def consistency(self, logits: Tensor, target: Tensor, step: int) -> Tensor:
         """Return the second term of eq. 1."""
-        return disagreement(self.hyper.consistency, logits, target)
+        sharp = sharpen(target, self.hyper.temperature)
+        return disagreement(self.hyper.consistency, logits, sharp, mask=self.certain(target, step))
+
+    def certain(self, target: Tensor, step: int) -> Tensor | None:
+        """Return which voxels count, ``(batch, *spatial)``; all of them here."""
+        return None
 
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t)."""

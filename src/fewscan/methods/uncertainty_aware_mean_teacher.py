@@ -14,7 +14,6 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from fewscan.losses.consistency import disagreement
 from fewscan.losses.uncertainty import certain_voxels, entropy_threshold
 from fewscan.methods.mean_teacher import PAPER, RECOMMENDED, MeanTeacher, MeanTeacherParameters
 from fewscan.methods.monte_carlo import mean_over_dropout, mean_over_noise, with_dropout
@@ -54,10 +53,9 @@ class UncertaintyAwareMeanTeacher(MeanTeacher):
         if self.hyper.monte_carlo == "dropout":
             with_dropout(self.student)
 
-    def consistency(self, logits: Tensor, target: Tensor, step: int) -> Tensor:
-        """Return the unlabelled term of eq. 3."""
-        certain = certain_voxels(target, threshold=self.threshold(step))  # eq. 2
-        return disagreement(self.hyper.consistency, logits, target, mask=certain)
+    def certain(self, target: Tensor, step: int) -> Tensor:
+        """Return where the entropy of eq. 2 is below the threshold, as eq. 3 asks."""
+        return certain_voxels(target, threshold=self.threshold(step))
 
     def target(self, images: Tensor) -> Tensor:
         """Return q, eq. 1."""
