@@ -77,7 +77,7 @@ class CoLearning(Method):
     hyper_parameters: ClassVar[type[HyperParameters]] = CoLearningParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "network": {"name": "vnet", "options": {"upsampling": "linear"}}},
-        # losses as tuned for Mean Teacher; students that start alike have an average worth following from the start
+        # losses as tuned for Mean Teacher; the average of two structures predicts nonsense, however alike their shapes
         "recommended": {
             "hyper": {
                 "cross_entropy_weight": 1.0,
@@ -88,6 +88,7 @@ class CoLearning(Method):
                 "ramp": "sigmoid",
                 "ramp_length": 0.4,
                 "same_start": True,
+                "teacher": "per_student",
                 "teacher_mode": "eval",
                 "strong_students": True,
                 "mix_consistency": "relative",
