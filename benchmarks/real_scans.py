@@ -53,7 +53,7 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
     options = ["--resume"] if started else [*subset, *spec["train"], *extra, "--seed", str(seed)]
     predictions = run / "predictions"
     commands += [
-        ["train", trained_on, "--out", run, *place, *options],
+        ["train", trained_on, "--method", "supervised", "--out", run, *place, *options],
         ["predict", run, source / "imagesTs", "--out", predictions],
         ["evaluate", predictions, source / "labelsTs", "--out", run / "evaluation"],
     ]

@@ -21,7 +21,8 @@ from fewscan.training.run import Run, train
 
 
 def _train(data, out, fast, **changes):
-    return train(data, out, settings=fast | changes.pop("settings", {}), quiet=True, device="cpu", **changes)
+    asked = {"method": "supervised", "settings": fast | changes.pop("settings", {})}
+    return train(data, out, **(asked | changes), quiet=True, device="cpu")
 
 
 def _weights(run):
@@ -124,7 +125,19 @@ def test_resume_before_the_first_checkpoint_starts_over(unbroken, store, fast, t
 def test_kill_9_at_random_moments(unbroken, store, fast, tmp_path):
     """Kill the real process again and again; the weights come out as if nothing had happened."""
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "fewscan", "train", str(store), "--out", str(out), "--device", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "fewscan",
+        "train",
+        str(store),
+        "--method",
+        "supervised",
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+    ]
     start = [*command]
     for key, value in fast.items():
         start += ["--set", f"{key}={json.dumps(value)}"]

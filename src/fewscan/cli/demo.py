@@ -53,7 +53,7 @@ def demo(
             seed=seed,
             progress=lambda case_id, _: shown.advance(note=case_id),
         )
-    run = train(data, out / "run", iterations=iterations, seed=seed, device=device, quiet=as_json)
+    run = train(data, out / "run", method="supervised", iterations=iterations, seed=seed, device=device, quiet=as_json)
     predict(run.folder, data / "imagesTs", predictions, device=device)
     result = evaluate(predictions, data / "labelsTs", names=foreground_names())
     result.write(predictions)
@@ -67,9 +67,10 @@ def demo(
     }
     options = f"--cases {cases} --labelled {labelled} --test {test} --dimensions {dimensions} --seed {seed}"
     hand = Path("by-hand")
+    training = f"--method supervised --iterations {iterations} --seed {seed}"
     commands = [
         f"fewscan cohort --out {hand / 'cohort'} {options}",
-        f"fewscan train {hand / 'cohort'} --out {hand / 'run'} --iterations {iterations} --seed {seed}",
+        f"fewscan train {hand / 'cohort'} --out {hand / 'run'} {training}",
         f"fewscan predict {hand / 'run'} {hand / 'cohort' / 'imagesTs'} --out {hand / 'predictions'}",
         f"fewscan evaluate {hand / 'predictions'} {hand / 'cohort' / 'labelsTs'}",
     ]

@@ -11,7 +11,7 @@ from fewscan.cli.console import emit
 def train(
     data: Annotated[Path, typer.Argument(help="Data set (folder or CSV manifest) or prepared store.")],
     out: Annotated[Path, typer.Option(help="Run folder to make; holds everything about the run.")],
-    method: Annotated[str | None, typer.Option(help="See `fewscan methods`.")] = None,
+    method: Annotated[str | None, typer.Option(help="See `fewscan methods`; default: what suits the data.")] = None,
     preset: Annotated[str | None, typer.Option(help="'recommended' or 'paper' (as published).")] = None,
     labelled: Annotated[
         str | None,

@@ -5,6 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from fewscan.data.case import Case, Dataset
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
@@ -53,6 +56,15 @@ class TrainingData:
             seed=seed,
             needs_labels=needs_labels,
         )
+
+    def first_channels(self, ids: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """Return the first channel (*axes) of each scan, as stored or, from a prepared store, as prepared."""
+        if self.store is not None:
+            return [self.store.case(case_id).image()[0] for case_id in ids]
+        from fewscan.data.prepare import read_channels
+
+        cases = {case.id: case for case in self.dataset}
+        return [read_channels(cases[case_id].images, case_id=case_id)[0][0] for case_id in ids]
 
     def plan(
         self, split: Split, plan: Plan | None, planning: Mapping[str, Any] | None, *, needs_labels: bool = True

@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split
 from fewscan.errors import DataError, UsageError
 from fewscan.files import write_json
-from fewscan.locking import LOCK_NAME, folder_lock
+from fewscan.locking import folder_lock
 from fewscan.progress import say
-from fewscan.settings import Settings
 from fewscan.training.data import Choice, TrainingData, is_store
 from fewscan.training.device import resolve_device
-from fewscan.training.settings import TrainSettings, changed_on_resume, resolve_settings
+from fewscan.training.settings import TrainSettings
+from fewscan.training.wishes import method_for, read_config, require_empty, settings_of, wishes_of
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,11 @@ class Run:
         """Whether training reached its last step."""
         return self.summary.get("state") == "finished"
 
+    def _repr_html_(self) -> str:
+        from fewscan.training.run_html import run_html
+
+        return run_html(self)
+
 
 def train(
     data: Path | str,
@@ -95,7 +98,7 @@ def train(
     out : path
         The run folder; must be new or empty unless ``resume``.
     method, preset : str, optional
-        See ``fewscan methods``; "supervised" and "recommended" unless told.
+        See ``fewscan methods``; unless told, what suits the data (`fewscan.training.default_method`) and "recommended".
     labelled, validation, test : int, float, list of ids, or None
         How many cases to use as what; see `fewscan.data.split.make_split`.
     seed : int, optional
@@ -138,11 +141,17 @@ def train(
         raise UsageError(f"{data}: no such folder or file")
     single = dict(settings or {})
     single |= {key: value for key, value in (("iterations", iterations), ("seed", seed)) if value is not None}
-    start = {"method": method, "preset": preset}
-    resolved = _settings_of(out, start, _read_config(config), single, resume=resume)
+    read = read_config(config)
+    if not resume:
+        require_empty(out)
+    parts = {"labelled": labelled, "validation": validation, "test": test}
+    why = None
+    if not (resume or method or "method" in read or "method" in single):
+        method, why = method_for(data, parts, seed=single.get("seed", read.get("seed", 0)))
+    resolved = settings_of(out, {"method": method, "preset": preset}, read, single, resume=resume)
     run = Run(out)
-    wishes = {"labelled": labelled, "validation": validation, "test": test, "plan": plan, "planning": planning or None}
-    asked = _asked(run, data, wishes)
+    wishes = parts | {"plan": plan, "planning": planning or None}
+    asked = wishes_of(out, run.summary, data, wishes)
     if resume and run.finished:
         return run
     where = resolve_device(device)
@@ -150,6 +159,8 @@ def train(
     with _locked(out, fabric):
         with _first_process(fabric, out) as is_first:
             if is_first:
+                if why is not None and not quiet:
+                    say(f"method: {method}, as {why} (--method takes another)")
                 source = TrainingData(data, workers=workers, quiet=quiet)
                 _prepare(run, source, resolved, asked, store)
         prepared = PreparedStore(_place(run, data))
@@ -159,37 +170,6 @@ def train(
         else:
             start_training(run, prepared, run.split, run.plan, resolved, fabric, quiet=quiet)
     return run
-
-
-def _asked(run: Run, data: Path, wishes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the wishes of a new run as plain data, or those that the run to resume was started with.
-
-    What is left out on resume is as it was. A data set that has moved is accepted: nothing is left where it was.
-
-    Raises
-    ------
-    UsageError
-        When the run to resume was started with other wishes or on another data set.
-    """
-    given: dict[str, Any] = json.loads(json.dumps(wishes, default=_plain))
-    before = run.summary
-    asked: dict[str, Any] = before.get("asked", given)
-    # 0 is what validation is unless told, but a wish of its own where labels are counted
-    unsaid = {key: (None, 0) if key == "validation" else (None,) for key in given}
-    changed = [key for key, value in given.items() if value not in unsaid[key] and value != asked[key]]
-    source = Path(before.get("data", data))
-    if source.exists() and source.resolve() != data.resolve():
-        changed.append(f"data ({source})")
-    if changed:
-        raise UsageError(
-            f"{run.folder}: cannot resume with other wishes than it was started with: {', '.join(changed)}",
-            mend="Leave them out to continue as started, or start a new run.",
-        )
-    return asked
-
-
-def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, Settings) else str(value)
 
 
 def _prepare(
@@ -258,48 +238,3 @@ def _locked(folder: Path, fabric: Any) -> Iterator[None]:
             yield
     else:
         yield
-
-
-def _settings_of(
-    out: Path,
-    asked: Mapping[str, str | None],
-    config: Mapping[str, Any],
-    single: Mapping[str, Any],
-    *,
-    resume: bool,
-) -> TrainSettings:
-    """Return the settings of a new run, or of the run to resume; refuse whatever would mix two runs."""
-    path = out / "settings.yaml"
-    if not resume:
-        # a lock alone is what a process leaves that was killed before it had decided anything
-        if out.exists() and any(other.name != LOCK_NAME for other in out.iterdir()):
-            raise UsageError(
-                f"{out}: exists and is not empty", mend="Choose another --out, or continue this run with --resume."
-            )
-        return resolve_settings(**asked, config=config, overrides=single)
-    if not path.is_file():
-        raise UsageError(f"{out}: no run to resume here", mend="Check --out, or start a new run without --resume.")
-    stored = TrainSettings.read(path)
-    if not (config or single or any(asked.values())):
-        return stored
-    # a file states all settings of the run, as it did at the start; single ones alone are laid over the stored ones
-    wanted = resolve_settings(**asked, config=config or stored.model_dump(mode="json"), overrides=single)
-    changed = changed_on_resume(stored, wanted)
-    if changed:
-        raise UsageError(
-            f"{out}: cannot resume with other settings: {', '.join(changed)}",
-            mend="Leave them out to continue as started, or start a new run.",
-        )
-    return wanted
-
-
-def _read_config(config: Path | str | None) -> dict[str, Any]:
-    if config is None:
-        return {}
-    try:
-        data = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--config {config}: not readable as YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise UsageError(f"--config {config}: expected a mapping of settings")
-    return data
