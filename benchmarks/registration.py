@@ -21,7 +21,7 @@ from fewscan.data.layouts import load_dataset
 from real_scans import run_named, shorten
 from registration_pairs import pairs_of_test_cases
 
-# data set, options of `train`, options of `register`
+# data set, method (registration unless told) and options of `train`
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     "hippocampus_0": {"data": "Dataset004_Hippocampus", "train": ["--labelled", "0"]},
     "hippocampus_4": {"data": "Dataset004_Hippocampus", "train": ["--labelled", "4"]},
@@ -29,11 +29,17 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
         "data": "Dataset004_Hippocampus",
         "train": ["--set", "batch={labelled: 4, unlabelled: 0}"],
     },
+    "hippocampus_joint_4": {"data": "Dataset004_Hippocampus", "method": "joint", "train": ["--labelled", "4"]},
     "hippocampus_slices_0": {"data": "Dataset104_HippocampusSlices", "train": ["--labelled", "0"]},
     "hippocampus_slices_4": {"data": "Dataset104_HippocampusSlices", "train": ["--labelled", "4"]},
     "hippocampus_slices_all": {
         "data": "Dataset104_HippocampusSlices",
         "train": ["--set", "batch={labelled: 8, unlabelled: 0}"],
+    },
+    "hippocampus_slices_joint_4": {
+        "data": "Dataset104_HippocampusSlices",
+        "method": "joint",
+        "train": ["--labelled", "4"],
     },
     "acdc_slices_0": {"data": "Dataset127_ACDCSlices", "train": ["--labelled", "0"]},
     "acdc_slices_4": {"data": "Dataset127_ACDCSlices", "train": ["--labelled", "4"]},
@@ -56,7 +62,7 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
     out = run / "registered"
     labels = ["--moving-labels", source / "labelsTs", "--fixed-labels", source / "labelsTs"]
     commands = [
-        ["train", source, "--method", "registration", "--out", run, *store, *options],
+        ["train", source, "--method", spec.get("method", "registration"), "--out", run, *store, *options],
         ["register", run, "--pairs", pairs, "--moving", source / "imagesTs", *labels, "--out", out],
     ]
     for command in commands:

@@ -16,6 +16,7 @@ from fewscan.methods.pseudo_supervised import PseudoSupervised
 from fewscan.methods.registration import Registration
 from fewscan.recipes import joint_rounds, pseudo_masks
 from fewscan.recipes.mask_store import MaskStore
+from fewscan.registration.register import register
 from fewscan.training.log import read_log
 from fewscan.training.loop import Training
 from fewscan.training.run import Run, train
@@ -286,6 +287,16 @@ def test_both_predictors_segment_files(finished, flat_store, tmp_path):
     assert model.endswith("model_combined.safetensors")
     with pytest.raises(UsageError, match="'combined'"):
         predict(finished.folder, scans, tmp_path / "x", predictor="combind", device="cpu")
+
+
+def test_its_registration_network_registers_files(finished, flat_store, tmp_path):
+    scans = sorted((flat_store.parent / "data" / "imagesTr").iterdir())
+    done = register(finished.folder, moving=scans[0], fixed=scans[1], out=tmp_path / "registered", device="cpu")
+    assert len(done.reports) == 1
+    last, _ = load_model(finished.folder / "stages" / "2-registration")
+    kept, spec = load_model(finished.folder / "model_registration.safetensors")
+    assert spec.method == "registration"
+    assert all(torch.equal(a, b) for a, b in zip(last.state_dict().values(), kept.state_dict().values(), strict=True))
 
 
 def test_it_stops_when_validation_levels_off(flat_store, train_joint, tmp_path, capsys):

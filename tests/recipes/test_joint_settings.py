@@ -67,15 +67,23 @@ def test_fewer_steps_than_stages():
 
 
 def test_round_0_is_supervised_training():
-    settings = _settings(seed=7, **{"hyper.dice_weight": 0.5})
+    settings = _settings("paper", seed=7, **{"hyper.dice_weight": 0.5})
     stage = stage_settings(settings, "segmentation", round_number=0, steps=50)
     assert (stage.method, stage.iterations, stage.seed) == ("supervised", 50, 7)
-    assert stage.hyper == {"cross_entropy_weight": 1.0, "dice_weight": 0.5, "squared_dice": False}
-    assert stage.augmentation == augmentation("standard")
+    assert stage.hyper == {"cross_entropy_weight": 0.0, "dice_weight": 0.5, "squared_dice": True}
+    assert stage.augmentation == augmentation("none")
     later = stage_settings(settings, "segmentation", round_number=1, steps=50)
     assert later.method == "pseudo_supervised"
-    assert set(later.hyper) == {*stage.hyper, "pseudo_weight", "pseudo_cross_entropy_weight"}
+    new = {"pseudo_weight", "pseudo_cross_entropy_weight", "strong_student", "mix_box"}
+    assert set(later.hyper) == {*stage.hyper, *new}
     assert later.seed != stage.seed
+
+
+def test_round_0_with_a_teacher_is_that_method_as_recommended_with_the_weights_of_the_recipe():
+    settings = _settings(**{"hyper.first_method": "mean_teacher", "hyper.dice_weight": 0.5, "hyper.mix_box": 0.1})
+    stage = stage_settings(settings, "segmentation", round_number=0, steps=50)
+    alone = resolve_settings(method="mean_teacher", config={}, overrides={"hyper.dice_weight": 0.5})
+    assert (stage.method, stage.hyper) == ("mean_teacher", alone.hyper)
 
 
 def test_registration_has_its_own_settings_and_no_augmentation():

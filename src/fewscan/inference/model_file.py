@@ -21,6 +21,8 @@ from fewscan.tensor_file import read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 MODEL_NAME = "model.safetensors"
+REGISTRATION_NAME = "model_registration.safetensors"
+"""The registration network of a run whose own model segments."""
 
 
 class ModelSpec(Settings):

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from fewscan.data.batch import Batch
 from fewscan.losses.segmentation import dice_and_cross_entropy
+from fewscan.methods.student_view import StudentViewParameters, student_view
 from fewscan.methods.supervised import Supervised, SupervisedParameters, supervised_loss
 
 
-class PseudoSupervisedParameters(SupervisedParameters):
+class PseudoSupervisedParameters(SupervisedParameters, StudentViewParameters):
     """Weights of eq. 1."""
 
     pseudo_weight: float = Field(1.0, ge=0, description="w; paper 1: 1, true and pseudo-labelled scans alike")
@@ -29,6 +30,9 @@ class PseudoSupervised(Supervised):
     title = "Supervised training with soft pseudo-masks of the unlabelled scans"
     paper = "Paper 1, section 2.3"
     equations = "L = a CE(p, y) + b Dice(p, y) + w Dice(p, q) + v CE(p, q)"
+    parts = "one network"
+    when = "A stage of joint; not offered by itself."
+    tuned = "see joint"
     hyper_parameters = PseudoSupervisedParameters
     uses_unlabelled = True
 
@@ -37,8 +41,9 @@ class PseudoSupervised(Supervised):
         masks = batch.unlabelled_masks
         if masks is None or len(masks) == 0:
             return super().loss(batch, step)
-        logits = self.network(torch.cat([batch.images, batch.unlabelled]))
-        labelled, unlabelled = logits.split([len(batch.images), len(batch.unlabelled)])
+        seen, masks = student_view(batch.unlabelled, masks, self.hyper)
+        logits = self.network(torch.cat([batch.images, seen]))
+        labelled, unlabelled = logits.split([len(batch.images), len(seen)])
         dice, cross_entropy = dice_and_cross_entropy(unlabelled, masks, squared=True)
         terms = {"supervised": supervised_loss(labelled, batch.labels, self.hyper), "pseudo": dice}
         return terms | ({"pseudo_cross_entropy": cross_entropy} if self.hyper.pseudo_cross_entropy_weight else {})

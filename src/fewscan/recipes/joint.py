@@ -37,6 +37,9 @@ class Joint(Recipe):
         "S: L = CE(p, y) + Dice(p, y) + w Dice(p, q) + v CE(p, q);  R: as method registration, with y or q as masks\n"
         "iterations is the total of all stages"
     )
+    parts = "a segmentation network and a registration network, trained in turn"
+    when = "Anatomy that registers well, few labels, time for several trainings; below supervised on 2-D slices so far."
+    tuned = "lengths by reasoning; its registration as tuned for registration; one comparison, on 2-D slices"
     hyper_parameters: ClassVar[type[HyperParameters]] = JointParameters
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "recommended": RECOMMENDED}
     uses_unlabelled = True

@@ -6,6 +6,7 @@
     RUN/rounds/round_1.png ...  strip.png                 pseudo-masks of a few scans
     RUN/model.safetensors                                 the final segmentation network: "Joint"
     RUN/model_combined.safetensors                        both networks and the annotated scans: "Combined"
+    RUN/model_registration.safetensors                    the final registration network, for `fewscan register`
     RUN/model_best.safetensors                            the segmentation network of the best round on validation
 
 Everything is decided by what the stages have left on disk, so a run that was stopped anywhere goes on where it was.
@@ -20,7 +21,7 @@ from fewscan.data.sampling import SoftMasks
 from fewscan.data.split import Split
 from fewscan.data.whole_scan import whole_scan
 from fewscan.files import write_json
-from fewscan.inference.model_file import MODEL_NAME, load_model, save_model
+from fewscan.inference.model_file import MODEL_NAME, REGISTRATION_NAME, load_model, save_model
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 from fewscan.progress import clock, say
@@ -248,6 +249,8 @@ class JointTraining:
             save_model(folder / BEST_NAME, chosen, spec)
         if self.registers:
             combined = self._combined(last)
+            registration, registration_spec = load_model(self.stage_folder(last, "registration"))
+            save_model(folder / REGISTRATION_NAME, registration, registration_spec)
             wide = self.plan.model_copy(update={"patch_size": self.grid})
             save_model(
                 folder / COMBINED_NAME,

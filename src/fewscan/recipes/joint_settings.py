@@ -22,6 +22,8 @@ from pydantic import Field
 
 from fewscan.augment.settings import Augmentation
 from fewscan.errors import UsageError
+from fewscan.methods.mean_teacher import RECOMMENDED as RECOMMENDED_TEACHER
+from fewscan.methods.mean_teacher import MeanTeacherParameters
 from fewscan.methods.pseudo_supervised import PseudoSupervisedParameters
 from fewscan.methods.supervised import SupervisedParameters
 from fewscan.networks.registry import NetworkSpec
@@ -49,6 +51,9 @@ class RegistrationStage(Settings):
 class JointParameters(PseudoSupervisedParameters):
     """Of the rounds, the pseudo-masks and both networks' trainings."""
 
+    first_method: Literal["supervised", "mean_teacher"] = Field(
+        "supervised", description="what trains S in round 0, with its recommended preset; paper 1: supervised"
+    )
     rounds: int = Field(7, ge=0, description="after round 0; paper 1: converges by 7")
     patience: int = Field(2, ge=0, description="rounds without better validation Dice before it ends; 0: never")
     first_segmentation: int = Field(500, ge=1, description="length of round 0, see `iterations`; paper 1: 500 epochs")
@@ -116,6 +121,14 @@ RECOMMENDED: dict[str, Any] = {
 }
 
 
+# by method: its parameters, and what it is told beyond the recipe's own
+SEGMENTATION: dict[str, tuple[type[SupervisedParameters], dict[str, Any]]] = {
+    "supervised": (SupervisedParameters, {}),
+    "mean_teacher": (MeanTeacherParameters, RECOMMENDED_TEACHER),
+    "pseudo_supervised": (PseudoSupervisedParameters, {}),
+}
+
+
 def parameters_of(settings: TrainSettings) -> JointParameters:
     """Return the hyper-parameters of a run."""
     return JointParameters.parse(settings.hyper, source="settings of method joint")
@@ -173,10 +186,12 @@ def stage_settings(settings: TrainSettings, kind: Kind, *, round_number: int, st
             "optimiser": settings.optimiser.model_copy(update={"learning_rate": stage.learning_rate * rate}),
         }
     else:
-        model = PseudoSupervisedParameters if round_number else SupervisedParameters
+        method = "pseudo_supervised" if round_number else hyper.first_method
+        model, preset = SEGMENTATION[method]
+        common = hyper.model_dump(mode="json", include=set(model.model_fields) - set(preset))
         changes |= {
-            "method": "pseudo_supervised" if round_number else "supervised",
-            "hyper": hyper.model_dump(mode="json", include=set(model.model_fields)),
+            "method": method,
+            "hyper": model.parse(preset | common, source="settings of method joint").model_dump(mode="json"),
             "optimiser": settings.optimiser.model_copy(
                 update={"learning_rate": settings.optimiser.learning_rate * rate}
             ),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fewscan.data.sampling import centred_start, cut
 from fewscan.errors import DataError, UsageError
-from fewscan.inference.model_file import ModelSpec, load_model
+from fewscan.inference.model_file import REGISTRATION_NAME, ModelSpec, load_model
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 from fewscan.networks.registry import is_registration_network
@@ -57,7 +57,7 @@ class RegistrationPredictor:
         Parameters
         ----------
         model_path : Path
-            Model file, or run folder.
+            Model file, or run folder; of a run that trained both, its registration network.
         device : torch.device
             Where to compute.
         precision : "auto", "fp32" or "bf16"
@@ -70,7 +70,8 @@ class RegistrationPredictor:
         UsageError
             If the model segments, or for a precision that does not exist.
         """
-        network, spec = load_model(model_path)
+        beside = model_path / REGISTRATION_NAME
+        network, spec = load_model(beside if beside.is_file() else model_path)
         if not is_registration_network(spec.network.name):
             raise UsageError(
                 f"{model_path}: is a segmentation model (method {spec.method}) and registers nothing",
