@@ -18,6 +18,7 @@ _PUBLIC = {
     "register": "fewscan.registration.register",
     "evaluate": "fewscan.metrics.evaluate",
     "compare": "fewscan.experiments.compare",
+    "make_report": "fewscan.report.page",
 }
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "compare",
     "evaluate",
     "load_dataset",
+    "make_report",
     "predict",
     "register",
     "train",
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from fewscan.inference.predict import predict
     from fewscan.metrics.evaluate import evaluate
     from fewscan.registration.register import register
+    from fewscan.report.page import make_report
     from fewscan.training.run import train
 
 

@@ -8,7 +8,9 @@ import pytest
 import fewscan
 from fewscan.cli.app import main
 
-COMMANDS = ["demo", "check", "prepare", "train", "predict", "register", "evaluate", "methods", "cohort", "compare"]
+COMMANDS = [
+    "demo", "check", "prepare", "train", "predict", "register", "evaluate", "methods", "cohort", "compare", "report",
+]  # fmt: skip
 HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "monai", "lightning_fabric")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import fewscan
-from fewscan.cli import check, cohort, compare, demo, evaluate, methods, predict, prepare, register, train
+from fewscan.cli import check, cohort, compare, demo, evaluate, methods, predict, prepare, register, report, train
 from fewscan.errors import FewscanError, InterruptedRunError
 
 CTRL_C, BROKEN_PIPE = 130, 1
@@ -46,6 +46,7 @@ for command in (
     register.register,
     evaluate.evaluate,
     compare.compare,
+    report.report,
     methods.methods,
     cohort.cohort,
 ):

@@ -46,4 +46,7 @@ def _standardised(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     centred = values - values.mean()
     length = float(np.linalg.norm(centred))
     # below the rounding of the mean nothing but noise is left
-    return centred / length if length > 1e-12 * max(1.0, float(np.abs(values).max())) * values.size else 0 * centred
+    if length <= 1e-12 * max(1.0, float(np.abs(values).max())) * values.size:
+        return np.zeros_like(values)
+    unit: npt.NDArray[np.float64] = centred / length
+    return unit

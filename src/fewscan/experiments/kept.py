@@ -24,7 +24,7 @@ from fewscan.experiments.collect import collect
 from fewscan.experiments.compare import STUDY_FILE, StudyFolder
 from fewscan.experiments.outputs import SCORES, Outputs
 from fewscan.experiments.state import CELL_FILE, EVALUATIONS, State, cell_folder, read_record, run_folder, state_of
-from fewscan.experiments.study import Study
+from fewscan.experiments.study import Amount, Study
 from fewscan.files import write_atomically, write_json
 from fewscan.metrics.evaluation import JSON_FILE
 from fewscan.training.settings import TrainSettings
@@ -62,14 +62,18 @@ def write_tables(kept: Path) -> Outputs:
     DataError
         If the folder holds no kept study.
     """
-    if not (kept / CELL_LIST).is_file():
-        raise DataError(f"{kept}: holds no kept study ({CELL_LIST} is missing)")
-    study = Study.read(kept / STUDY_FILE)
-    cells = [_as_cell(values) for values in json.loads((kept / CELL_LIST).read_text(encoding="utf-8"))]
-    outputs = Outputs(study, cells, collect(kept, cells))
+    cells = read_cells(kept)
+    outputs = Outputs(Study.read(kept / STUDY_FILE), cells, collect(kept, cells))
     outputs.write(kept)
     (kept / SCORES).unlink()  # the cells hold the same
     return outputs
+
+
+def read_cells(kept: Path) -> list[Cell]:
+    """Return all cells of a kept study, finished or not; `DataError` if the folder holds none."""
+    if not (kept / CELL_LIST).is_file():
+        raise DataError(f"{kept}: holds no kept study ({CELL_LIST} is missing)")
+    return [_as_cell(values) for values in json.loads((kept / CELL_LIST).read_text(encoding="utf-8"))]
 
 
 def _as_plain(cell: Cell) -> dict[str, Any]:
@@ -88,7 +92,7 @@ def _as_plain(cell: Cell) -> dict[str, Any]:
 
 def _as_cell(values: Mapping[str, Any]) -> Cell:
     amount = values["labelled"]
-    choice = "all" if amount["is_all"] else amount["count"]
+    choice: Amount = "all" if amount["is_all"] else int(amount["count"])
     return Cell(
         Row(values["method"], values["preset"], Labelled(**amount, choice=choice)),
         TrainSettings.parse(values["settings"], source=CELL_LIST),

@@ -17,6 +17,7 @@ from fewscan.experiments.study import Study
 from fewscan.experiments.study_tables import StudyTables
 from fewscan.experiments.tables import Table, to_latex, to_markdown
 from fewscan.files import write_atomically
+from fewscan.notebook import html_result, html_table
 
 MARKDOWN, LATEX, CURVE = "tables.md", "tables.tex", "dice.png"
 SCORES, SUMMARY, COMPARISON = "scores.csv", "summary.csv", "comparison.csv"
@@ -40,6 +41,8 @@ class Outputs:
     ----------
     undrawn : dict of str to str
         Why pictures of `fewscan.experiments.pictures` could not be drawn, by file name.
+    folder : Path or None
+        Where the tables were written.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Outputs:
     ) -> None:
         self.study, self.results, self.failed = study, results, failed or {}
         self.undrawn: dict[str, str] = {}
+        self.folder: Path | None = None
         self.planned = len(cells)
         self.lines = make_lines(cells, results)
         self.label = main_label(self.lines)
@@ -65,8 +69,19 @@ class Outputs:
         parts = [f"# {self.study.name}\n", *self._standing(), *(to_markdown(table) for table in self.tables)]
         return "\n".join(parts)
 
+    def _repr_html_(self) -> str:
+        """Show overlap, cost and the comparison with the baseline; the other tables are in the files."""
+        shown = self.tables[:2]
+        tables = [html_table(t.head, t.rows, text_columns=t.text_columns, caption=t.title) for t in shown if t.rows]
+        notes = [*self._standing(), *(note for table in shown if table.rows for note in table.notes)]
+        names = {"all tables": MARKDOWN, "every score": SCORES, "Dice against labelled scans": CURVE}
+        places = {} if self.folder is None else {what: self.folder / name for what, name in names.items()}
+        title = f"{self.study.name}: {len(self.results)} of {self.planned} trainings finished"
+        return html_result(title, *tables, notes=notes, places=places)
+
     def write(self, folder: Path) -> list[Path]:
         """Write all files; return them."""
+        self.folder = folder
         files = {
             MARKDOWN: self.markdown(),
             LATEX: "\n".join([*(f"% {line.strip()}" for line in self._standing()), *map(to_latex, self.tables)]),

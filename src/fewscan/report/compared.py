@@ -40,22 +40,28 @@ class ComparedCase:
     predictions: Mapping[str, Array]
     geometry: Geometry
 
-    def zoomed(self) -> "ComparedCase":
+    def zoom_box(self) -> tuple[slice, ...]:
         """Return the part that holds all labels, true and predicted, with a margin; everything where there is none."""
         marked = self.truth != 0
         for prediction in self.predictions.values():
             marked = marked | (prediction != 0)
         if not marked.any():
-            return self
+            return tuple(slice(0, n) for n in marked.shape)
         box = []
         for axis, spacing_mm in enumerate(self.geometry.spacing_mm):
             others = tuple(k for k in range(marked.ndim) if k != axis)
             (held,) = np.nonzero(marked.any(axis=others))
             low, high = int(held[0]), int(held[-1]) + 1
             margin = int(np.ceil(max(MARGIN * (high - low), LEAST_MARGIN_MM / spacing_mm)))
-            box.append((max(low - margin, 0), min(high + margin, marked.shape[axis])))
-        part = tuple(slice(low, high) for low, high in box)
-        start, size = tuple(low for low, _ in box), tuple(high - low for low, high in box)
+            box.append(slice(max(low - margin, 0), min(high + margin, marked.shape[axis])))
+        return tuple(box)
+
+    def zoomed(self) -> "ComparedCase":
+        """Return the part of `zoom_box`."""
+        part = self.zoom_box()
+        if all(side == slice(0, n) for side, n in zip(part, self.truth.shape, strict=True)):
+            return self
+        start, size = tuple(side.start for side in part), tuple(side.stop - side.start for side in part)
         return replace(
             self,
             image=self.image[part],

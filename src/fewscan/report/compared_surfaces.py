@@ -92,12 +92,14 @@ def save_surfaces(
     width = LABEL_INCHES + (1 + len(methods)) * COLUMN_INCHES
     title = wrapped(title, inches=width, points=11)
     head = HEAD_INCHES + 0.2 * title.count("\n")
-    height = head + len(rows) * (ROW_INCHES + NOTE_INCHES) + FOOT_INCHES
+    # right of the arrows that show the directions
+    left = 1.2
+    note = wrapped(NOTE, inches=width - left, points=8)
+    foot = FOOT_INCHES + 0.15 * note.count("\n")
+    height = head + len(rows) * (ROW_INCHES + NOTE_INCHES) + foot
     figure = Figure(figsize=(width, height), facecolor="white")
     axes = figure.subplots(len(rows), 1 + len(methods), squeeze=False)
-    figure.subplots_adjust(
-        LABEL_INCHES / width, FOOT_INCHES / height, 0.997, 1 - head / height, wspace=0.02, hspace=0.1
-    )
+    figure.subplots_adjust(LABEL_INCHES / width, foot / height, 0.997, 1 - head / height, wspace=0.02, hspace=0.1)
     for axis, name in zip(axes[0], ("truth", *methods), strict=True):
         axis.set_title(name, color=INK, fontsize=10)
     scale = Normalize(*_limits(rows))
@@ -105,12 +107,9 @@ def save_surfaces(
         _draw_row(line, row, scale)
     if title:
         figure.suptitle(title, color=INK, fontsize=11, y=1 - 0.08 / height, va="top")
-    # right of the arrows that show the directions
-    left = 1.2
-    bar = figure.add_axes((left / width, 0.5 / height, (width - left - 0.4) / width, 0.11 / height))
+    bar = figure.add_axes((left / width, (foot - 0.4) / height, (width - left - 0.4) / width, 0.11 / height))
     mappable = ScalarMappable(scale, COLOURS_OF_DISTANCE)
-    label = wrapped(NOTE, inches=width - left, points=8)
-    figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both").set_label(label, fontsize=8)
+    figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both").set_label(note, fontsize=8)
     bar.tick_params(labelsize=8, colors=INK)
     _draw_directions(figure, (0.05 / width, 0.08 / height, 0.75 / width, 0.75 / height))
     buffer = io.BytesIO()

@@ -145,10 +145,9 @@ def train(
     if not resume:
         require_empty(out)
     parts = {"labelled": labelled, "validation": validation, "test": test}
-    why = None
-    if not (resume or method or "method" in read or "method" in single):
-        method, why = method_for(data, parts, seed=single.get("seed", read.get("seed", 0)))
-    resolved = settings_of(out, {"method": method, "preset": preset}, read, single, resume=resume)
+    chosen = None if resume or method else method_for(data, parts, preset, read, single)
+    start = {"method": method if chosen is None else chosen.method, "preset": preset}
+    resolved = settings_of(out, start, read, single, resume=resume)
     run = Run(out)
     wishes = parts | {"plan": plan, "planning": planning or None}
     asked = wishes_of(out, run.summary, data, wishes)
@@ -159,8 +158,8 @@ def train(
     with _locked(out, fabric):
         with _first_process(fabric, out) as is_first:
             if is_first:
-                if why is not None and not quiet:
-                    say(f"method: {method}, as {why} (--method takes another)")
+                if chosen is not None and not quiet:
+                    say(f"method: {chosen.method}, as {chosen.reason} (--method takes another)")
                 source = TrainingData(data, workers=workers, quiet=quiet)
                 _prepare(run, source, resolved, asked, store)
         prepared = PreparedStore(_place(run, data))

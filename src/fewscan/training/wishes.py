@@ -24,10 +24,23 @@ def require_empty(out: Path) -> None:
         )
 
 
-def method_for(data: Path, parts: Mapping[str, Any], *, seed: Any) -> Chosen:
-    """Return the method that suits the data, the same in every process."""
-    drawn = seed if isinstance(seed, int) else 0  # another is refused with the other settings
-    return choose_method(facts_of(TrainingData(data, quiet=True), **parts, seed=drawn))
+def method_for(
+    data: Path, parts: Mapping[str, Any], preset: str | None, config: Mapping[str, Any], single: Mapping[str, Any]
+) -> Chosen | None:
+    """Return the method that suits the data, the same in every process; nothing where the settings name one.
+
+    Raises
+    ------
+    UsageError
+        For settings that no method takes, before a scan is read.
+    """
+    if "method" in config or "method" in single:
+        return None
+    common = [
+        {key: value for key, value in given.items() if key.split(".")[0] != "hyper"} for given in (config, single)
+    ]
+    seed = resolve_settings(method="supervised", preset=preset, config=common[0], overrides=common[1]).seed
+    return choose_method(facts_of(TrainingData(data, quiet=True), **parts, seed=seed))
 
 
 def wishes_of(folder: Path, before: Mapping[str, Any], data: Path, wishes: Mapping[str, Any]) -> dict[str, Any]:

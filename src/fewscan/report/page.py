@@ -1,0 +1,132 @@
+"""`fewscan report`: one HTML file that opens anywhere, made of what a folder of fewscan holds.
+
+report_html(folder)    the page as text; nothing is written
+make_report(folder)    writes it, and says where it is with the main figures
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fewscan import __version__
+from fewscan.errors import UsageError
+from fewscan.files import write_atomically
+from fewscan.metrics.evaluation import plain_json
+from fewscan.report.content import Report
+from fewscan.report.kinds import Kind, recognise
+from fewscan.report.render import render
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report that was written.
+
+    Attributes
+    ----------
+    path : Path
+        The page.
+    kind, title, state : str
+        What was reported on, and where it stands.
+    complete : bool
+        Whether nothing was missing.
+    figures : mapping
+        Main numbers.
+    """
+
+    path: Path
+    kind: str
+    title: str
+    state: str
+    complete: bool
+    figures: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; infinity and NaN as in `fewscan.metrics.evaluation`."""
+        start = {"report": str(self.path), "kind": self.kind, "title": self.title}
+        found: dict[str, Any] = plain_json(
+            {**start, "state": self.state, "complete": self.complete, "figures": dict(self.figures)}
+        )
+        return found
+
+
+def make_report(
+    folder: Path | str,
+    out: Path | str | None = None,
+    *,
+    scans: Path | str | None = None,
+    labels: Path | str | None = None,
+) -> WrittenReport:
+    """Write a report on a run, predictions, an evaluation, a study or registrations, as one self-contained HTML file.
+
+    Parameters
+    ----------
+    folder : path
+        What a command of fewscan left.
+    out : path, optional
+        The file; ``report.html`` in the folder unless told.
+    scans, labels : path, optional
+        For predictions: where the scans and true labels are, if records do not tell.
+
+    Returns
+    -------
+    WrittenReport
+        Where it is, with the main figures.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds nothing that can be reported on.
+    DataError
+        If its records cannot be read.
+    """
+    place = Path(folder) / PAGE if out is None else Path(out)
+    if place.is_dir():
+        raise UsageError(f"--out {place}: is a folder", mend=f"name a file, such as {place / PAGE}")
+    report = compose(Path(folder), scans=_path(scans), labels=_path(labels))
+    write_atomically(place, _page(report).encode())
+    return WrittenReport(place, report.kind, report.title, report.state, report.complete, report.figures)
+
+
+def report_html(folder: Path | str, *, scans: Path | str | None = None, labels: Path | str | None = None) -> str:
+    """Return the page as text, and write nothing; arguments and errors are those of `make_report`."""
+    return _page(compose(Path(folder), scans=_path(scans), labels=_path(labels)))
+
+
+def compose(folder: Path, *, scans: Path | None = None, labels: Path | None = None) -> Report:
+    """Return the content of the report on a folder, whatever it is; arguments and errors are those of `make_report`."""
+    found = recognise(folder)
+    if (scans is not None or labels is not None) and found.kind not in (Kind.PREDICTION, Kind.EVALUATION):
+        raise UsageError(
+            f"{folder}: --scans and --labels belong to predictions, and this is a {found.kind}", mend="leave them out"
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        if found.kind is Kind.RUN:
+            from fewscan.report.run_report import run_report
+
+            return run_report(found.folder)
+        if found.kind is Kind.STUDY:
+            from fewscan.report.study_report import study_report
+
+            return study_report(found.folder)
+        if found.kind is Kind.REGISTRATION:
+            from fewscan.report.registration_report import registration_report
+
+            return registration_report(found.folder)
+        from fewscan.report.prediction_report import prediction_report
+
+        return prediction_report(found, scans=scans, labels=labels)
+
+
+def _page(report: Report) -> str:
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return render(report, made=made, version=__version__)
+
+
+def _path(place: Path | str | None) -> Path | None:
+    return None if place is None else Path(place)

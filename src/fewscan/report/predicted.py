@@ -1,0 +1,178 @@
+"""A folder of predictions with everything that is known about it: scores, scans, truth, confidence, training run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewscan.data.image_io import read_channel_images, read_image
+from fewscan.data.label_map import count_values, integer_labels
+from fewscan.errors import DataError
+from fewscan.metrics.evaluate import evaluate
+from fewscan.metrics.evaluation import Evaluation
+from fewscan.metrics.joined import join_values, recorded_classes
+from fewscan.metrics.summary import ALL_CLASSES, columns
+from fewscan.report.evaluation_file import read_evaluation
+from fewscan.report.kinds import MARKS, Kind, Reportable, read_json
+from fewscan.report.naming import named
+from fewscan.report.panels import PicturedCase
+from fewscan.report.review import Looks, foreground_confidence
+from fewscan.report.sources import (
+    confidence_maps,
+    given_labels,
+    given_scans,
+    label_maps,
+    recorded_labels,
+    recorded_scans,
+)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions and what belongs to them.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the label maps are; it may be gone for an evaluation that was moved.
+    record : mapping
+        ``prediction.json``; empty without.
+    files, confidence, labels : mapping of str to Path
+        Label map, confidence map and true label of each case that has one.
+    scans : mapping of str to tuple of Path
+        Image files of each case that were found.
+    evaluation : Evaluation or None
+        Scores.
+    names : mapping of int to str
+        Classes by label value.
+    run : Path or None
+        The training run, where it still is.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+    files: Mapping[str, Path]
+    confidence: Mapping[str, Path]
+    labels: Mapping[str, Path]
+    scans: Mapping[str, tuple[Path, ...]]
+    evaluation: Evaluation | None
+    names: Mapping[int, str]
+    run: Path | None = None
+    joined: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def main_label(self) -> str:
+        """The class that stands for all: the mean over classes, or the only one."""
+        names = list(self.evaluation.names.values()) if self.evaluation is not None else []
+        return ALL_CLASSES if len(names) != 1 else names[0]
+
+    def dice(self) -> dict[str, float]:
+        """Return the Dice of each scored case, the mean over its classes; NaN where nothing is there to score."""
+        return self.by_case(self.main_label, "dice")
+
+    def by_case(self, label: str, metric: str) -> dict[str, float]:
+        """Return one score of each case; empty without an evaluation."""
+        if self.evaluation is None:
+            return {}
+        for column in columns(self.evaluation.scores, self.evaluation.names):
+            if (column.label, column.metric) == (label, metric):
+                return dict(column.by_case)
+        return {}
+
+    def pictured(self, case_id: str) -> PicturedCase:
+        """Read what there is to see of a case.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, or they do not lie on one grid.
+        """
+        scan = next(read_channel_images(self.scans[case_id]))
+        truth = None
+        if case_id in self.labels:
+            path = self.labels[case_id]
+            truth = join_values(integer_labels(read_image(path).array, path=path), self.joined)
+        confidence = read_image(self.confidence[case_id]).array if case_id in self.confidence else None
+        prediction = read_image(self.files[case_id]).array
+        for name, array in (("prediction", prediction), ("true label", truth), ("confidence map", confidence)):
+            if array is not None and array.shape != scan.array.shape:
+                raise DataError(
+                    f"case {case_id}: the scan has the size {scan.array.shape}, its {name} {array.shape}",
+                    mend="give the scans that were predicted",
+                )
+        return PicturedCase(case_id, scan.array, prediction, scan.geometry, truth, confidence)
+
+    def looks(self, case_id: str, dice: Mapping[str, float]) -> Looks:
+        """Read what tells whether a person should look at a case."""
+        labels = read_image(self.files[case_id])
+        voxel = labels.geometry.voxel_volume_mm
+        counts = count_values(integer_labels(labels.array, path=self.files[case_id]), path=self.files[case_id])
+        volumes = {value: counts.get(value, 0) * voxel for value in {*self.names, *counts} - {0}}
+        sure = nan
+        if case_id in self.confidence:
+            sure = foreground_confidence(read_image(self.confidence[case_id]).array, np.asarray(labels.array))
+        return Looks(sure, dice.get(case_id, nan), volumes)
+
+
+def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None = None) -> Predicted:
+    """Find everything that belongs to a folder of predictions, or to an evaluation.
+
+    Parameters
+    ----------
+    found : Reportable
+        The folder.
+    scans, labels : Path, optional
+        Where the scans and true labels are, unless records tell. Labels are scored if that was not done yet.
+
+    Raises
+    ------
+    DataError, UsageError
+        If records cannot be read, or what the user gave does not belong to the predictions.
+    """
+    evaluation = read_evaluation(found.scores)
+    folder = found.folder
+    if found.kind is Kind.EVALUATION and evaluation is not None:
+        folder = Path(evaluation.predictions)
+        folder = folder if folder.is_dir() else folder.parent
+    record = read_json(folder / MARKS[Kind.PREDICTION])
+    files = label_maps(folder) if folder.is_dir() else {}
+    known = {str(scan["id"]) for scan in record.get("scans", [])}
+    if known:  # whatever else lies in the folder was not predicted with these settings
+        files = {case: path for case, path in files.items() if case in known}
+    joined, renamed = recorded_classes(folder)
+    if labels is not None and evaluation is None:
+        evaluation = evaluate(folder, labels, names=_names(record) or None, allow_missing=True)
+    if evaluation is not None:
+        evaluation = named(evaluation, _names(record))
+    truth = _labels(folder, labels, evaluation) if files else {}
+    run = Path(str(record["model"])).parent if "model" in record else None
+    run = run if run is not None and (run / MARKS[Kind.RUN]).is_file() else None
+    if scans is not None:
+        images = given_scans(scans)
+        if files and not files.keys() & images.keys():
+            raise DataError(
+                f"--scans {scans}: holds no scan of these predictions", mend="give the scans that were predicted"
+            )
+    else:
+        told = ([] if evaluation is None else [Path(evaluation.labels)]) + ([] if labels is None else [labels])
+        places = [*told, *(place.parent for place in told)]  # labelsTs lies in the data set itself
+        if run is not None:
+            places.append(Path(str(read_json(run / MARKS[Kind.RUN]).get("data", run))))
+        images = recorded_scans(places) if files else {}
+    names = dict(evaluation.names) if evaluation is not None else renamed or _names(record)
+    confidence = {case: path for case, path in confidence_maps(folder).items() if case in files} if files else {}
+    return Predicted(folder, record, files, confidence, truth, images, evaluation, names, run, joined)
+
+
+def _labels(folder: Path, given: Path | None, evaluation: Evaluation | None) -> dict[str, Path]:
+    if given is not None:
+        return given_labels(folder, given)
+    return {} if evaluation is None else recorded_labels(folder, Path(evaluation.labels))
+
+
+def _names(record: Mapping[str, Any]) -> dict[int, str]:
+    """Return the foreground classes that the model names."""
+    return {int(item["output"]): str(item["name"]) for item in record.get("classes", [])[1:]}

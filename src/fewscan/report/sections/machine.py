@@ -1,0 +1,54 @@
+"""Time, memory, machine and versions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fewscan.report.charts.learning import as_arrays
+from fewscan.report.content import Block, Facts
+from fewscan.report.kinds import read_json
+from fewscan.report.words import duration, memory, number, plain
+
+ENVIRONMENT = "environment.json"
+_VERSIONS = ("fewscan", "python", "torch", "numpy")
+
+
+def time_blocks(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """Return what a training took, by ``run.json`` and its log."""
+    steps = [record for record in records if record.get("kind") == "step"]
+    per_step = as_arrays([(record["step"], record.get("seconds")) for record in steps])[1]
+    per_step = per_step[per_step == per_step]
+    rate = as_arrays([(record["step"], record.get("samples_per_second")) for record in steps])[1]
+    rate = rate[rate == rate]
+    peak = summary.get("peak_memory_mib") or max((r.get("peak_memory_mib") or 0.0 for r in steps), default=None)
+    facts = [("training", duration(summary.get("training_seconds"))), ("peak memory", memory(peak))]
+    if per_step.size:
+        facts.append(("median step", duration(float(sorted(per_step)[per_step.size // 2]))))
+    if rate.size:
+        facts.append(("median patches per second", number(float(sorted(rate)[rate.size // 2]), 1)))
+    if "finished" in summary:
+        facts.append(("finished", str(summary["finished"])))
+    return [Facts(tuple(facts))]
+
+
+def machine_blocks(folder: Path) -> list[Block]:
+    """Return machine and versions of a run; nothing before they are written."""
+    found = read_json(folder / ENVIRONMENT)
+    if not found:
+        return []
+    machine = {name: value for name, value in found.items() if name not in _VERSIONS}
+    names = {"memory_gib": "memory, GiB"}
+    return [Facts(tuple((names.get(name, name), plain(value)) for name, value in machine.items()))]
+
+
+def version_blocks(versions: Mapping[str, Any]) -> list[Block]:
+    """Return versions of programs; and the commit, where one was recorded."""
+    shown = {name: plain(value) for name, value in versions.items() if isinstance(value, str | int | float | None)}
+    return [Facts(tuple(shown.items()))] if shown else []
+
+
+def versions_of(folder: Path) -> dict[str, Any]:
+    """Return the versions that a run recorded, and its commit where there is one."""
+    found = read_json(folder / ENVIRONMENT)
+    wanted = (*_VERSIONS, "commit", "git_commit")
+    return {name: found[name] for name in wanted if name in found}

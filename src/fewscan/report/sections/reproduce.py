@@ -1,0 +1,87 @@
+"""How to get the same result again: commands with everything that decided it."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fewscan.report.content import Block, Code, Text
+from fewscan.report.sections.machine import version_blocks, versions_of
+from fewscan.training.run import Run
+
+EXACTLY = (
+    "On the CPU the same version, seed and data give the same weights, bit for bit, on the same kind of "
+    "processor; other "
+    "hardware rounds differently. settings.yaml holds every setting, split.json every case."
+)
+
+
+def train_command(run: Run) -> str:
+    """Return the commands that train a run again: its data, settings file and wishes."""
+    summary = run.summary
+    asked = summary.get("asked", {})
+    words = ["fewscan", "train", str(summary.get("data", "DATA")), "--out", "NEW_RUN"]
+    words += ["--config", str(run.folder / "settings.yaml")]
+    before, after = [], []
+    for name in ("labelled", "validation", "test"):
+        value = asked.get(name)
+        if name == "labelled" and isinstance(value, list):
+            before.append(f"printf '%s\\n' {shlex.join(map(str, value))} > labelled.txt")
+            words += ["--labelled-list", "labelled.txt"]
+        elif isinstance(value, list):
+            after.append(f"# {name}: these ids, given to fewscan.train as a list: {', '.join(map(str, value))}")
+        elif value not in (None, 0):
+            words += [f"--{name}", str(value)]
+    planning = asked.get("planning") or {}
+    if asked.get("plan") or planning.keys() - {"dimensions"}:
+        words += ["--plan", str(run.folder / "plan.yaml")]
+    elif "dimensions" in planning:
+        words += ["--dimensions", str(planning["dimensions"])]
+    return "\n".join([*before, shlex.join(words), *after])
+
+
+def run_blocks(run: Run) -> list[Block]:
+    """Return command and versions of a training."""
+    return [Code(train_command(run)), *version_blocks(versions_of(run.folder)), Text(EXACTLY)]
+
+
+def predict_command(record: Mapping[str, Any], scans: str = "SCANS") -> str:
+    """Return the command that predicts again as a record says."""
+    settings = record.get("settings", {})
+    words = ["fewscan", "predict", str(record.get("model", "RUN")), scans, "--out", "NEW_PREDICTIONS"]
+    views = settings.get("views", [])
+    if len(views) > 1:
+        words += ["--views", str(len(views))]
+    if settings.get("overlap", 0.5) != 0.5:
+        words += ["--overlap", str(settings["overlap"])]
+    words += [f"--{name.replace('_', '-')}" for name in ("confidence", "largest_component") if settings.get(name)]
+    words += ["--device", str(settings.get("device", "auto")).split(":")[0]]
+    precision = {"float32": "fp32", "bfloat16": "bf16"}.get(str(settings.get("precision")))
+    return shlex.join([*words, *(["--precision", precision] if precision else [])])
+
+
+def evaluate_command(predictions: str, labels: str, *, baseline: str | None, largest_component: bool) -> str:
+    """Return the command that scores again."""
+    words = ["fewscan", "evaluate", predictions, labels]
+    words += ["--baseline", baseline] if baseline else []
+    return shlex.join([*words, *(["--largest-component"] if largest_component else [])])
+
+
+def register_command(record: Mapping[str, Any], folder: Path) -> str:
+    """Return the command that registers the same pairs again."""
+    settings = record.get("settings", {})
+    words = ["fewscan", "register"]
+    words += ["--classical", str(record["classical"])] if record.get("classical") else [str(record.get("model", "RUN"))]
+    words += ["--pairs", str(folder / "pairs.csv"), "--moving", "SCANS", "--out", "NEW_FOLDER"]
+    defaults = {
+        "align": "centre",
+        "refine": 0,
+        "max_folds": 0.005,
+        "metric": "mutual-information",
+        "seed": 0,
+        "threads": 1,
+    }
+    for name, default in defaults.items():
+        if settings.get(name, default) != default:
+            words += [f"--{name.replace('_', '-')}", str(settings[name])]
+    return shlex.join(words)

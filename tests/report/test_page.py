@@ -1,0 +1,153 @@
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import fewscan
+from fewscan.errors import DataError, UsageError
+from fewscan.report.page import make_report, report_html
+
+
+class Page(HTMLParser):
+    """What a page holds, and what it would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.images, self.links, self.text = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(found)
+        if "href" in found:
+            self.links.append(found["href"])
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, make_run, make_predictions, make_registration, make_study):
+    root = tmp_path_factory.mktemp("folders")
+    scored = make_predictions(root / "b", confidence=True)
+    alone = root / "scores"
+    alone.mkdir()
+    (scored / "evaluation.json").rename(alone / "evaluation.json")
+    return {
+        "training run": make_run(root / "a"),
+        "predictions": make_predictions(root / "c"),
+        "evaluation": alone,
+        "study": make_study(root / "d"),
+        "registration": make_registration(root / "e"),
+    }
+
+
+@pytest.fixture(scope="module")
+def pages(folders):
+    return {kind: report_html(folder) for kind, folder in folders.items()}
+
+
+def test_every_kind_of_folder_gives_a_page_that_needs_nothing_else(pages, folders):
+    for kind, text in pages.items():
+        page = Page(text)
+        assert f"fewscan · {kind}" in page.words
+        assert not {"script", "link", "iframe", "object"} & set(page.tags)
+        assert all(link.startswith("#") for link in page.links)
+        assert all(image["src"].startswith("data:image/") for image in page.images)
+        assert "url(" not in text
+        assert "@import" not in text
+        assert "default-src 'none'" in text
+        assert page.images, kind
+        assert not (folders[kind] / "report.html").exists()
+
+
+def test_nothing_is_left_out_of_whole_folders(pages):
+    for text in pages.values():
+        assert "could not be" not in Page(text).words
+
+
+def test_every_picture_has_a_text_of_its_own(pages):
+    for text in pages.values():
+        alternatives = [image["alt"] for image in Page(text).images]
+        assert all(len(alternative) > 20 for alternative in alternatives)
+
+
+def test_every_link_of_the_contents_has_its_place(pages):
+    for text in pages.values():
+        places = set(re.findall(r'id="([^"]+)"', text))
+        assert {link[1:] for link in Page(text).links} <= places
+
+
+def test_the_page_can_be_read_on_a_phone_and_printed(pages):
+    text = pages["training run"]
+    assert 'name="viewport" content="width=device-width' in text
+    assert "@media print" in text
+    assert "@media (max-width: 600px)" in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_the_file_is_written_whole_where_it_belongs(folders, tmp_path):
+    folder = folders["training run"]
+    written = make_report(folder, tmp_path / "page.html")
+    assert written.path == tmp_path / "page.html"
+    assert written.path.read_text().startswith("<!DOCTYPE html>")
+    assert make_report(folder, tmp_path / "new" / "page.html").path.is_file()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["page.html"]
+    assert not list(folder.glob("*.html"))
+    assert json.dumps(written.to_json())
+    with pytest.raises(UsageError, match="is a folder"):
+        make_report(folder, tmp_path)
+    assert fewscan.make_report is make_report
+
+
+def test_a_hostile_case_is_text_and_nothing_else(tmp_path, make_predictions, hostile):
+    folder = make_predictions(tmp_path)
+    for name in ("prediction.json", "evaluation.json"):
+        path = folder / name
+        text = path.read_text().replace('"p1"', json.dumps(hostile)).replace('"ball"', json.dumps(hostile))
+        path.write_text(text)
+    (folder / "p1.nii.gz").unlink()
+    text = report_html(folder, scans=tmp_path / "scans")
+    assert "<script" not in text
+    assert hostile in Page(text).words
+
+
+def test_hostile_settings_methods_and_scans_of_a_run_are_text(tmp_path, make_run, hostile, make_steps):
+    folder = make_run(
+        tmp_path / "run", names=(hostile,), data=hostile, records=make_steps(50, **{hostile: 1.0, "b": 0.5})
+    )
+    split = json.loads((folder / "split.json").read_text())
+    (folder / "split.json").write_text(json.dumps(split | {"labelled": ["a", hostile]}))
+    text = report_html(folder)
+    assert "<script" not in text
+    assert Page(text).words.count(hostile) >= 3
+    charts = [base64.b64decode(image["src"].split(",")[1]) for image in Page(text).images if "svg" in image["src"]]
+    assert charts
+    assert not any(b"<script" in chart for chart in charts)
+
+
+def test_what_cannot_be_reported_on_is_one_clear_error(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UsageError, match=r"it holds notes.txt[\s\S]*run.json: a training run"):
+        report_html(tmp_path)
+    with pytest.raises(UsageError, match="no such folder"):
+        report_html(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="is a file"):
+        report_html(tmp_path / "notes.txt")
+    (tmp_path / "run.json").write_text("{broken")
+    (tmp_path / "prediction.json").write_text("[1]")
+    with pytest.raises(DataError, match="holds no JSON object"):
+        report_html(tmp_path)
+
+
+def test_scans_and_labels_belong_to_predictions_alone(folders, tmp_path):
+    with pytest.raises(UsageError, match="belong to predictions"):
+        report_html(folders["study"], scans=tmp_path)

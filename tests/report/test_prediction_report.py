@@ -1,0 +1,198 @@
+import json
+
+import pytest
+
+from fewscan.data.image_io import read_image, write_image
+from fewscan.errors import DataError
+from fewscan.experiments.tables import Table
+from fewscan.files import write_json
+from fewscan.metrics.evaluate import evaluate
+from fewscan.report.content import Code, Fold, Gallery, Note, Panels, Picture
+from fewscan.report.page import compose
+from fewscan.report.review import CONFIDENCE_RULE, DICE_RULE, NO_RULE
+
+
+def part(report, name):
+    found = []
+    for section in report.sections:
+        if section.name == name:
+            for block in section.blocks:
+                found += [block, *(block.blocks if isinstance(block, Fold) else ())]
+    return found
+
+
+def of(kind, blocks):
+    return [block for block in blocks if isinstance(block, kind)]
+
+
+def texts(blocks):
+    return " ".join(block.text for block in blocks if hasattr(block, "text"))
+
+
+def test_scores_ranks_and_pictures(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    report = compose(folder, scans=tmp_path / "scans")
+    assert report.state == "complete, scored"
+    # moved by 0, 1 and 2 voxels: the unmoved case is the best
+    assert [panels.title for panels in of(Panels, part(report, "cases"))] == ["Best: p0", "Median: p1", "Worst: p2"]
+    [scores] = of(Table, part(report, "scores"))
+    assert scores.rows[0][:2] == ("ball", "3")
+    assert report.figures["dice"]["ball"] == pytest.approx(
+        json.loads((folder / "evaluation.json").read_text())["summary"][0]["mean"]
+    )
+    assert DICE_RULE in texts(part(report, "review"))
+    [listed] = of(Table, part(report, "review"))
+    assert [row[0] for row in listed.rows] == ["p2", "p1", "p0"]
+    assert listed.head == ("case", "Dice", "remark")
+    assert "Pictured above: p2, p1, p0" in texts(part(report, "review"))
+    [gallery] = of(Gallery, part(report, "spread"))
+    assert "mm²" not in gallery.pictures[-1].alt
+    assert "predicted against true volume" in gallery.pictures[-1].alt
+
+
+def test_confidence_decides_what_to_look_at_and_is_judged(tmp_path, make_predictions):
+    cases = tuple(f"p{k}" for k in range(6))
+    folder = make_predictions(tmp_path, cases=cases, confidence=True)
+    report = compose(folder, scans=tmp_path / "scans")
+    blocks = part(report, "review")
+    assert CONFIDENCE_RULE in texts(blocks)
+    [listed] = of(Table, blocks)
+    assert listed.rows[0][:2] == ("p5", "0.450")
+    assert "with Dice is +1.00" in texts(blocks)  # both fall from case to case
+    # p5 is the worst and has its pictures already; three more are shown
+    assert [panels.title for panels in of(Panels, blocks)] == ["Look at 2: p4", "Look at 4: p2", "Look at 5: p1"]
+    first = of(Panels, part(report, "cases"))[0]
+    assert [picture.caption for picture in first.rows[0][1]][-1] == "confidence"
+
+
+def test_volumes_have_three_planes_and_surfaces(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path, shape=(16, 16, 14), cases=("p0",))
+    report = compose(folder, scans=tmp_path / "scans")
+    blocks = part(report, "cases")
+    assert [name for name, _ in of(Panels, blocks)[0].rows] == ["axial", "coronal", "sagittal"]
+    [surfaces] = of(Picture, blocks)
+    assert surfaces.look == "render"
+    assert "3-D surfaces of case p0: for each of ball" in surfaces.alt
+    assert "ml" in {tile.note for tile in report.tiles} or report.tiles
+
+
+def test_without_scores_and_scans_it_says_what_to_do(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path, scored=False)
+    report = compose(folder)
+    assert report.state == "complete, not scored"
+    assert of(Code, part(report, "scores"))[0].text == f"fewscan evaluate {folder} LABELS"
+    assert NO_RULE in texts(part(report, "review"))
+    assert "--scans SCANS" in texts(part(report, "review"))
+    assert not part(report, "cases")
+
+
+def test_labels_that_are_given_are_scored(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path, scored=False, cases=("p0", "p1"))
+    report = compose(folder, scans=tmp_path / "scans", labels=tmp_path / "labels")
+    assert report.state == "complete, scored"
+    assert [panels.title for panels in of(Panels, part(report, "cases"))] == ["Best: p0", "Worst: p1"]
+    assert not (folder / "evaluation.json").exists()
+
+
+def test_predicted_volumes_without_truth_are_rendered(tmp_path, make_predictions):
+    cases = tuple(f"p{k}" for k in range(5))
+    folder = make_predictions(tmp_path, shape=(14, 14, 12), cases=cases, scored=False, confidence=True)
+    report = compose(folder, scans=tmp_path / "scans")
+    shown = of(Panels, part(report, "review"))
+    assert [panels.title for panels in shown] == ["Look at 1: p4", "Look at 2: p3", "Look at 3: p2"]
+    assert [picture.caption for picture in shown[0].rows[0][1]] == ["scan", "prediction", "confidence"]
+    pictures = of(Picture, part(report, "review"))
+    assert [picture.alt.split(",")[0] for picture in pictures] == [
+        f"3-D surfaces of the predicted ball of case p{k}" for k in (4, 3, 2)
+    ]
+
+
+def test_scans_are_found_where_the_records_say(tmp_path, make_predictions, make_run):
+    data = tmp_path / "data"
+    folder = make_predictions(tmp_path)
+    (tmp_path / "scans").rename(data.with_name("images"))
+    data.mkdir()
+    data.with_name("images").rename(data / "images_test")
+    (data / "images").mkdir()
+    (tmp_path / "labels").rename(data / "labels_test")
+    write_image(data / "images" / "s.nii.gz", *_image(data / "images_test" / "p0.nii.gz"))
+    run = make_run(tmp_path / "run", data=data)
+    record = json.loads((folder / "prediction.json").read_text()) | {"model": str(run / "model.safetensors")}
+    write_json(folder / "prediction.json", record)
+    evaluate(folder, data / "labels_test").write(folder)
+    report = compose(folder)
+    assert len(of(Panels, part(report, "cases"))) == 3
+    # the training is part of the report too
+    assert part(report, "training")
+    assert of(Gallery, part(report, "learning"))
+
+
+def _image(path):
+    image = read_image(path)
+    return image.array, image.geometry
+
+
+def test_failures_missing_cases_and_interruption_are_said(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path, scored=False)
+    (folder / "p2.nii.gz").unlink()
+    evaluate(folder, tmp_path / "labels", allow_missing=True).write(folder)
+    record = json.loads((folder / "prediction.json").read_text())
+    write_json(
+        folder / "prediction.json", record | {"failures": {"p2": "the file is empty"}, "scans": record["scans"][:2]}
+    )
+    report = compose(folder)
+    assert report.state == (
+        "NOT COMPLETE: 1 scan could not be predicted; 1 labelled case not scored for lack of a prediction."
+    )
+    assert "NOT SCORED" in texts(part(report, "scores"))
+    write_json(folder / "prediction.json", record | {"scans": []})
+    assert "did not come to its end" in compose(folder).state
+
+
+def test_one_bad_file_costs_one_picture(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    (tmp_path / "scans" / "p1.nii.gz").write_bytes(b"broken")
+    report = compose(folder, scans=tmp_path / "scans")
+    assert len(of(Panels, part(report, "cases"))) == 2
+    assert "Case p1 could not be shown" in texts(of(Note, part(report, "cases")))
+    (folder / "p2.nii.gz").write_bytes(b"broken")
+    assert "p2 could not be read" in texts(part(compose(folder), "review"))
+
+
+def test_scans_of_another_size_or_name_are_refused(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    other = tmp_path / "other"
+    make_predictions(other, shape=(10, 10))
+    report = compose(folder, scans=other / "scans")
+    assert "give" not in report.state
+    assert "the scan has the size" in texts(of(Note, part(report, "cases")))
+    make_predictions(tmp_path / "third", cases=("q0",))
+    with pytest.raises(DataError, match="holds no scan of these predictions"):
+        compose(folder, scans=tmp_path / "third" / "scans")
+
+
+def test_a_baseline_is_tested_and_paired(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    other = tmp_path / "other"
+    baseline = make_predictions(other)
+    for case in ("p0", "p1"):  # worse than ours where ours is not moved much
+        (baseline / f"{case}.nii.gz").write_bytes((baseline / "p2.nii.gz").read_bytes())
+    evaluate(baseline, tmp_path / "labels").write(baseline)
+    evaluate(folder, tmp_path / "labels", baseline=baseline).write(folder)
+    report = compose(folder)
+    tested = next(table for table in of(Table, part(report, "scores")) if table.title == "Against the baseline")
+    assert tested.rows[0][5] == "2/0/3"
+    [gallery] = of(Gallery, part(report, "spread"))
+    assert "2 better, 0 worse, 1 equal" in gallery.pictures[-2].alt
+
+
+def test_an_evaluation_whose_predictions_are_gone_still_has_its_scores(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (folder / "evaluation.json").rename(alone / "evaluation.json")
+    folder.rename(tmp_path / "moved")
+    report = compose(alone)
+    assert report.kind == "evaluation"
+    assert of(Table, part(report, "scores"))
+    assert "not where the evaluation found them" in texts(part(report, "review"))

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from fewscan.data.plan import Plan
+from fewscan.experiments.tables import Table
+from fewscan.files import write_json
+from fewscan.report.content import Code, Fold, Gallery, Note, Panels
+from fewscan.report.page import compose
+from fewscan.report.registration_pictures import (
+    FOLD,
+    model_plan,
+    normalised,
+    paint_determinant,
+    pair_panels,
+    read_pair,
+)
+
+
+def part(report, name):
+    found = []
+    for section in report.sections:
+        if section.name == name:
+            for block in section.blocks:
+                found += [block, *(block.blocks if isinstance(block, Fold) else ())]
+    return found
+
+
+def of(kind, blocks):
+    return [block for block in blocks if isinstance(block, kind)]
+
+
+def read_record(folder):
+    return json.loads((folder / "registration.json").read_text())
+
+
+def test_the_whole_report(tmp_path, make_registration):
+    report = compose(make_registration(tmp_path))
+    assert report.complete
+    first, second = of(Table, part(report, "scores"))
+    assert first.rows == (
+        ("similarity (GNCC)", "1", "0.300", "0.900", "+0.600"),
+        ("Dice", "1", "0.500", "1.000", "+0.500"),
+        ("95 % Hausdorff distance, mm", "1", "6.00", "0.00", "-6.00"),
+    )
+    assert ("largest shift, mm", "6.00", "6.00", "6.00") in second.rows
+    [gallery] = of(Gallery, part(report, "spread"))
+    assert "1 better, 0 worse" in gallery.pictures[0].alt
+    [panels] = of(Panels, part(report, "pictures"))
+    assert panels.title == "Only: moving_to_fixed"
+    assert [note.level for note in of(Note, part(report, "review"))] == ["good"]
+    [command] = of(Code, part(report, "reproduce"))
+    assert command.text.endswith("--align none --metric correlation --seed 3")
+
+
+def test_pictures_by_hand(tmp_path, make_registration):
+    folder = make_registration(tmp_path, shift=3)
+    [pair] = read_record(folder)["pairs"]
+    seen = read_pair(folder, pair, align="none", plan=None)
+    # physical coordinates count: the moving ball lies three voxels further before, and on the fixed one after
+    np.testing.assert_allclose(seen.before, np.roll(seen.fixed, 3, axis=0), atol=1e-4)
+    inside = (slice(0, -3), slice(None))  # what lies farther was outside of the moving scan
+    np.testing.assert_allclose(seen.after[inside], seen.fixed[inside], atol=1e-4)
+    np.testing.assert_allclose(seen.moved_mm[0], 6.0)
+    np.testing.assert_allclose(seen.determinant, 1.0)
+    # both scans are nowhere zero, so that nothing is cropped and their centres are those of the grids: equal
+    np.testing.assert_allclose(read_pair(folder, pair, align="centre", plan=None).moved_mm[0], 6.0, atol=1e-5)
+
+
+def test_eight_pictures_and_their_texts(tmp_path, make_registration):
+    folder = make_registration(tmp_path)
+    [pair] = read_record(folder)["pairs"]
+    panels = pair_panels(read_pair(folder, pair, align="none", plan=None), pair_id="x", title="t", facts="")
+    [(_, row)] = panels.rows
+    assert [picture.caption for picture in row] == [
+        "fixed", "moving, before", "moving, warped", "fixed, warped labels", "difference before", "difference after",
+        "warped grid", "Jacobian",
+    ]  # fmt: skip
+    assert "from 1.00 to 1.00 in this plane" in row[-1].alt
+    without = make_registration(tmp_path / "other", labels=False)
+    [pair] = read_record(without)["pairs"]
+    [(_, row)] = pair_panels(read_pair(without, pair, align="none", plan=None), pair_id="x", title="t", facts="").rows
+    assert len(row) == 7
+
+
+def test_the_determinant_has_its_colours():
+    painted = paint_determinant(np.array([[1.0, 4.0, 2.0, -0.1, 0.0]]))
+    assert painted[0, 0].min() > 0.95  # white: volume is kept
+    np.testing.assert_array_equal(painted[0, 1], painted[0, 2])  # cut off at twice
+    np.testing.assert_allclose(painted[0, 3:], [to_rgb(FOLD)] * 2)
+
+
+def test_grey_values_are_of_what_is_not_background():
+    image = np.zeros((10, 10), np.float32)
+    image[2:8, 2:8] = np.linspace(10, 20, 36).reshape(6, 6)
+    grey = normalised(image)
+    assert grey.min() == 0
+    assert grey.max() == 1
+    np.testing.assert_array_equal(normalised(np.full((4, 4), 7.0)), np.ones((4, 4)) * normalised(np.full((1, 1), 7.0)))
+
+
+def test_flagged_and_failed_pairs_are_said(tmp_path, make_registration):
+    folder = make_registration(tmp_path)
+    record = read_record(folder)
+    record["pairs"][0]["flags"] = ["folds: 2 % of the voxels fold"]
+    write_json(folder / "registration.json", record | {"failures": {"c_to_d": "no such file"}})
+    report = compose(folder)
+    assert report.state == "NOT COMPLETE: 1 pair could not be registered."
+    [flagged] = of(Table, part(report, "review"))
+    assert flagged.rows[0][1] == "folds: 2 % of the voxels fold"
+    assert of(Panels, part(report, "review"))
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_scans_that_are_gone_cost_the_pictures_alone(tmp_path, make_registration, labels):
+    folder = make_registration(tmp_path, labels=labels)
+    (tmp_path / "moving.nii.gz").unlink()
+    report = compose(folder)
+    assert report.complete
+    assert "could not be shown" in of(Note, part(report, "pictures"))[0].text
+    assert ("Dice" in report.tiles[2].label) is labels
+
+
+def test_an_interrupted_registration_is_reported_on(tmp_path, make_registration):
+    folder = make_registration(tmp_path)
+    write_json(folder / "registration.json", read_record(folder) | {"pairs": []})
+    report = compose(folder)
+    assert report.state == "NOT COMPLETE: no pair is on record; it was interrupted."
+    assert not report.complete
+
+
+def test_infinite_distances_stay_infinite(tmp_path, make_registration):
+    folder = make_registration(tmp_path)
+    record = read_record(folder)
+    record["pairs"][0]["labels"][0]["hd95_mm_before"] = "inf"
+    write_json(folder / "registration.json", record)
+    rows = {row[0]: row for row in of(Table, part(compose(folder), "scores"))[0].rows}
+    assert rows["95 % Hausdorff distance, mm"] == ("95 % Hausdorff distance, mm", "1", "∞", "0.00", "–")
+
+
+def test_the_plan_of_a_model_is_read_where_it_still_is(tmp_path, make_run):
+    run = make_run(tmp_path / "run")
+    assert isinstance(model_plan(str(run)), Plan)
+    assert isinstance(model_plan(str(run / "model.safetensors")), Plan)
+    assert model_plan(str(tmp_path / "gone")) is None
+    assert model_plan(None) is None
+    (run / "plan.yaml").write_text("nothing: true")
+    assert model_plan(str(run)) is None
