@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint benchmark clean
+.PHONY: help setup demo test lint docs tables benchmark clean
 
 help:  ## list what make can do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,12 +24,19 @@ demo: $(READY)  ## the main job on a virtual cohort, end to end, in minutes
 	$(BIN)/fewscan demo --out fewscan-demo
 
 lint: $(READY)  ## style and types
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs examples
+	$(BIN)/ruff format --check src tests benchmarks docs examples
 	$(BIN)/mypy
 
 test: lint  ## style, types and every test
 	$(BIN)/pytest
+
+docs: $(READY)  ## the documentation, in docs/_build/html; every warning is an error
+	$(BIN)/sphinx-build -W --keep-going --jobs auto -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+tables: $(READY)  ## the tables of the results page, from the scores kept in benchmarks/results
+	$(BIN)/python benchmarks/tables.py
 
 benchmark: $(READY)  ## the speed ratios of benchmarks/, printed and written to benchmarks/results
 	for name in start_up training_speed sliding_window metrics_speed; do \
@@ -37,4 +44,4 @@ benchmark: $(READY)  ## the speed ratios of benchmarks/, printed and written to 
 	done
 
 clean:  ## remove the environment and what the tools cached
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis fewscan-demo
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis fewscan-demo docs/_build docs/methods docs/reference

@@ -1,5 +1,6 @@
 """What every registered method must do. A new method is tested here by being registered."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from fewscan.data.plan import LabelClass, Plan
 from fewscan.data.sampling import Patches
 from fewscan.inference.model_file import ModelSpec, load_model, save_model
 from fewscan.methods.base import Method
-from fewscan.methods.registry import method_class, method_names
+from fewscan.methods.registry import method_class, method_names, trainable_class, trainable_names
 from fewscan.networks.heads import MultiHead
 from fewscan.training.checkpoint import checkpoint_files
 from fewscan.training.fabric import make_fabric
@@ -89,6 +90,18 @@ def answer_always(method, *, favourite):
 def total(method, terms, step=5):
     weights = dict.fromkeys(terms, 1.0) | method.weights(step)
     return sum(weights[name] * value for name, value in terms.items())
+
+
+@pytest.mark.parametrize("name", trainable_names())
+def test_says_what_it_is_and_when_to_use_it(name):
+    """For `fewscan methods` and the docs; its own words, not those of the method it derives from."""
+    cls = trainable_class(name)
+    for attribute in ("name", "title", "paper", "equations", "parts", "when", "tuned"):
+        assert vars(cls)[attribute].strip(), attribute
+    assert cls.name == name
+    assert cls.when.endswith(".")
+    assert not cls.parts.endswith(".")
+    assert "(1)" in (sys.modules[cls.__module__].__doc__ or "")
 
 
 @every_method

@@ -1,78 +1,158 @@
-"""``fewscan methods``: what there is."""
+"""``fewscan methods``: what there is, what it costs, and when to use it."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from fewscan.cli.console import emit
+from fewscan.cli.method_details import FOUNDING_PAPERS, PRESETS, as_plain_text, describe
 
-if TYPE_CHECKING:
-    from fewscan.settings import Settings
+HEAD = ("method", "what and where from", "networks and heads", "time", "memory", "when to use it")
+WIDE, NARROW = 160, 110
+"""Characters of a line where the terminal does not tell, and below which a table would be all folds."""
 
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, in detail.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List the methods, or show one with its equations, settings and presets."""
-    from fewscan.methods.registry import trainable_class, trainable_names
+    """List the methods with their cost and when to use them, or show one with equations, settings and presets.
 
+    Time and memory are those of a training step, as multiples of supervised training on as many images.
+    """
     if name is None:
-        classes = {key: trainable_class(key) for key in trainable_names()}
-        rows = {key: {"title": found.title, "paper": found.paper} for key, found in classes.items()}
-        width = max(len(key) for key in rows)
-        text = "\n".join(f"{key:<{width}}  {row['title']} ({row['paper']})" for key, row in rows.items())
-        emit({"methods": rows}, as_json=as_json, text=text)
+        rows = overview()
+        emit({"methods": rows}, as_json=as_json, text=overview_text(rows))
         return
     details = describe(name)
     emit(details, as_json=as_json, text=as_text(details))
 
 
-def describe(name: str) -> dict[str, Any]:
-    """Return everything about one method as plain data."""
-    from fewscan.methods.registry import trainable_class
+def overview() -> dict[str, dict[str, Any]]:
+    """Return one row for every method, by name."""
+    from fewscan.methods.costs import cost
+    from fewscan.methods.registry import trainable_class, trainable_names
 
-    cls = trainable_class(name)
-    return {
-        "name": cls.name,
-        "title": cls.title,
-        "paper": cls.paper,
-        "equations": cls.equations,
-        "task": cls.task,
-        "uses_unlabelled": cls.uses_unlabelled,
-        "needs_labels": cls.needs_labels,
-        "whole_scans": cls.whole_scans,
-        "hyper_parameters": _fields(cls.hyper_parameters),
-        "presets": {key: dict(value) for key, value in cls.presets.items()},
-    }
+    rows = {}
+    for key in trainable_names():
+        found, measured = trainable_class(key), cost(key)
+        rows[key] = {
+            "title": found.title,
+            "paper": found.paper,
+            "parts": found.parts,
+            "task": found.task,
+            "uses_unlabelled": found.uses_unlabelled,
+            "time": None if measured is None else measured.time,
+            "memory": None if measured is None else measured.memory,
+            "when": found.when,
+        }
+    return rows
 
 
-def _fields(model: "type[Settings]") -> dict[str, Any]:
-    """Return default and source of every setting; those inside of others have dotted keys."""
-    found: dict[str, Any] = {}
-    for key, field in model.model_fields.items():
-        default, inner = field.default, field.annotation
-        if isinstance(inner, type) and hasattr(inner, "model_fields"):
-            if any(each.description for each in inner.model_fields.values()):
-                found |= {f"{key}.{name}": value for name, value in _fields(inner).items()}
-                continue
-            default = default.model_dump(mode="json")
-        found[key] = {"default": default, "source": field.description}
-    return found
+def overview_text(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the table for the terminal, as wide as that is; on a narrow one, a paragraph for each method."""
+    from shutil import get_terminal_size
+
+    from fewscan.methods.costs import Cost, as_words
+
+    lines: list[tuple[str, ...]] = []
+    for key, row in rows.items():
+        time, memory = as_words(None if row["time"] is None else Cost(row["time"], row["memory"]))
+        lines.append((key, f"{row['title']}. {row['paper']}", row["parts"], time, memory, row["when"]))
+    width = get_terminal_size((WIDE, 24)).columns
+    notes = [
+        "time, memory: of a training step with preset recommended, as multiples of supervised training on as many",
+        "images. One method with its equations, settings and presets: fewscan methods NAME",
+        *_founding_papers(),
+    ]
+    shown = as_paragraphs(HEAD, lines, width=width) if width < NARROW else as_table(HEAD, lines, width=width)
+    return "\n".join([shown, "", *notes])
+
+
+def as_table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, width: int) -> str:
+    """Return a table whose cells are folded to fit the width; the first column never is."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(head):
+        table.add_column(name, no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*row)
+        table.add_row()
+    console = Console(width=width, no_color=True, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines())
+
+
+def as_paragraphs(head: tuple[str, ...], rows: list[tuple[str, ...]], *, width: int) -> str:
+    """Return the cells of each row below one another, each with the name of its column."""
+    from textwrap import fill
+
+    paragraphs = []
+    for first, *others in rows:
+        named = [f"{name}: {cell}" for name, cell in zip(head[1:], others, strict=True)]
+        paragraphs.append(
+            "\n".join([first, *(fill(line, width, initial_indent="  ", subsequent_indent="    ") for line in named)])
+        )
+    return "\n\n".join(paragraphs)
 
 
 def as_text(details: dict[str, Any]) -> str:
     """Return the page of one method for the terminal."""
-    import yaml
-
     labels = "needs labelled scans" if details["needs_labels"] else "labelled scans help but are not needed"
     unlabelled = "uses unlabelled scans" if details["uses_unlabelled"] else "uses no unlabelled scans"
-    lines = [f"{details['name']}: {details['title']}", f"paper: {details['paper']}"]
-    lines += [f"task: {details['task']}; {labels}; {unlabelled}", "", details["equations"], ""]
-    lines += ["settings (--set hyper.NAME=VALUE):"]
-    for key, field in details["hyper_parameters"].items():
-        lines.append(f"  {key} = {field['default']}    {field['source']}")
-    for key, value in details["presets"].items():
-        body = yaml.safe_dump(value, sort_keys=False).strip() if value else "the defaults"
-        lines += ["", f"preset {key}:", *(f"  {line}" for line in body.splitlines())]
-    return "\n".join(lines)
+    lines = [
+        f"{details['name']}: {details['title']}",
+        f"paper: {details['paper']}",
+        *_founding_papers(details["paper"], details["documentation"]),
+        f"task: {details['task']}; {labels}; {unlabelled}",
+        f"networks and heads: {details['parts']}",
+        f"when to use it: {details['when']}",
+        f"a training step, as a multiple of supervised training: {_costs(details['cost'])}",
+        "",
+        details["documentation"],
+        "",
+        "settings (--set hyper.NAME=VALUE); what each is, and where the published value is from:",
+        *(_setting(key, field) for key, field in details["hyper_parameters"].items()),
+        "",
+        f"presets: paper, as published ({details['paper']}); recommended, {details['tuned']}",
+    ]
+    if not details["differences"]:
+        return "\n".join([*lines, "both are the same"])
+    rows = [
+        (key, *(as_plain_text(values[preset]) for preset in PRESETS)) for key, values in details["differences"].items()
+    ]
+    return "\n".join([*lines, *_columns([("where they differ", *PRESETS), *rows])])
+
+
+def _founding_papers(*texts: str) -> list[str]:
+    """Return what "paper 1" to "paper 3" are, of those that the texts name; all of them without a text."""
+    text = " ".join(texts).lower()
+    return [f"  {name}: {found}" for name, found in FOUNDING_PAPERS.items() if not texts or name in text]
+
+
+def _costs(costs: dict[str, dict[str, float] | None]) -> str:
+    found = [
+        f"time {value['time']:.1f}, memory {value['memory']:.1f} with preset {preset}"
+        for preset, value in costs.items()
+        if value is not None
+    ]
+    return "; ".join(found) or "not measured"
+
+
+def _setting(key: str, field: dict[str, Any]) -> str:
+    shown = {preset: as_plain_text(value) for preset, value in field["values"].items()}
+    both = (
+        shown["paper"] if len(set(shown.values())) == 1 else f"{shown['paper']} (recommended: {shown['recommended']})"
+    )
+    return f"  {key} = {both}    {field['source']}".rstrip()
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

@@ -26,6 +26,7 @@ from fewscan.data.prepare import PreparedScan, prepare_image
 from fewscan.files import write_atomically
 from fewscan.inference.model_file import model_path
 from fewscan.inference.outputs import Outcome, as_paths, find_scans, guard_folder
+from fewscan.inference.predictions import Predictions
 from fewscan.inference.predictor import Predictor
 from fewscan.inference.restore import Restored
 from fewscan.training.device import resolve_device
@@ -51,7 +52,7 @@ def predict(
     confidence: bool = False,
     largest_component: bool = False,
     progress: Callable[[str, int], None] | None = None,
-) -> list[Path]:
+) -> Predictions:
     """Segment scans with a trained model.
 
     Parameters
@@ -81,9 +82,9 @@ def predict(
 
     Returns
     -------
-    list of Path
-        The label maps in the order of the scans: ``<id>`` with the scan's own suffix where that format can hold labels,
-        else ``.nii.gz``, on exactly the scan's own grid.
+    Predictions
+        A list of the label maps in the order of the scans: ``<id>`` with the scan's own suffix where that format can
+        hold labels, else ``.nii.gz``, on exactly the scan's own grid.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def predict(
     _write_record(out, file, loaded, settings, outcome)
     if outcome.failures:
         raise outcome.summary(out, what="scans", done="predicted") from outcome.first_error
-    return [labels[case.id] for case in cases]
+    return Predictions(out, [labels[case.id] for case in cases], record=out / RECORD_NAME)
 
 
 def output_path(out: Path, case: Case, *, kind: str, flat: bool) -> Path:

@@ -28,6 +28,9 @@ class Adversarial(Method):
     title = "DAN: a discriminator cannot tell masks of unlabelled scans from those of labelled ones"
     paper = "Zhang et al. 2017 (MICCAI)"
     equations = "L = CE + Dice + w r(t) CE(D(p_u, x_u), annotated);  L_D = CE(D(p, x), annotated or not)"
+    parts = "one network + discriminator"
+    when = "Enough labelled scans that a discriminator can learn what annotations look like. Not compared yet."
+    tuned = "as published but for the shorter ramp tuned for mean_teacher; not tuned itself"
     hyper_parameters: ClassVar[type[HyperParameters]] = AdversarialParameters
     presets = {
         "paper": {

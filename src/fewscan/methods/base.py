@@ -64,7 +64,13 @@ class Trainable:
     name : str
         As given to ``--method``.
     title, paper, equations : str
-        For `fewscan methods` and the docs.
+        For `fewscan methods` and the docs, beside the docstring of the module, whose equations are numbered.
+    parts : str
+        The networks and heads that take part in training.
+    when : str
+        When to use it, in one sentence that claims no more than was measured.
+    tuned : str
+        Where the values of preset ``recommended`` come from.
     hyper_parameters : type
         The method's `HyperParameters`.
     presets : mapping
@@ -89,6 +95,9 @@ class Trainable:
     title: ClassVar[str]
     paper: ClassVar[str]
     equations: ClassVar[str]
+    parts: ClassVar[str]
+    when: ClassVar[str]
+    tuned: ClassVar[str]
     hyper_parameters: ClassVar[type[HyperParameters]] = HyperParameters
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "recommended": {}}
     uses_unlabelled: ClassVar[bool] = False

@@ -59,6 +59,9 @@ class BCP(Method):
         "x_1 = X M + U (1 - M), x_2 = U' M + X' (1 - M), labels alike with Q = argmax p_T(U);  "
         "L = [CE + Dice](where labelled) + w [CE + Dice](elsewhere)"
     )
+    parts = "student + teacher (its moving average)"
+    when = "Labelled and unlabelled scans from different sources; in short runs with 4 labels below supervised so far."
+    tuned = "by reasoning about swollen structures; one short run on validation scans, below supervised"
     hyper_parameters: ClassVar[type[HyperParameters]] = BCPParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "batch": {"labelled": 4, "unlabelled": 4}, "iterations": 17000},

@@ -74,6 +74,9 @@ class CoLearning(Method):
         "L = sum_k l(p_k(X), Y) + lambda [l(p_1(U), Y_2) + l(p_2(U), Y_1) + sum_k l(p_k(U), Y_T)] + mu sum_k "
         "D(p_k(mix_k), Y_mixk);  theta_T = (1 - alpha - beta) theta_T + alpha theta_1 + beta theta_2"
     )
+    parts = "two students of different structure + a teacher of their averages"
+    when = "Cross supervision, teachers and cut-and-paste together, with memory for four networks. Hardly measured yet."
+    tuned = "losses and ramp as tuned for mean_teacher, not for this method"
     hyper_parameters: ClassVar[type[HyperParameters]] = CoLearningParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "network": {"name": "vnet", "options": {"upsampling": "linear"}}},

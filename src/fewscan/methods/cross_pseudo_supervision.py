@@ -41,6 +41,9 @@ class CrossPseudoSupervision(Method):
     title = "CPS: two networks that learn from each other's predictions"
     paper = "Chen et al. 2021 (CVPR)"
     equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [CE(p_1, argmax p_2) + CE(p_2, argmax p_1)]"
+    parts = "two networks, both trained"
+    when = "When two networks fit in memory and time, and a teacher would only repeat the student. Not compared yet."
+    tuned = "heavier and sooner than published, by reasoning; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossPseudoParameters
     presets = {
         "paper": PAPER,

@@ -36,6 +36,9 @@ class CrossTeaching(CrossPseudoSupervision):
     title = "Cross teaching: a CNN and a transformer that learn from each other's predictions"
     paper = "Luo et al. 2022 (MIDL)"
     equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [Dice(p_1, argmax p_2) + Dice(p_2, argmax p_1)]"
+    parts = "the run's network + a Swin transformer, both trained"
+    when = "As CPS, when a GPU carries a transformer and patch sides are multiples of 32. Not compared yet."
+    tuned = "as cross_pseudo_supervision; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossTeachingParameters
     presets = {
         "paper": {**PAPER, "batch": {"labelled": 8, "unlabelled": 8}},

@@ -54,6 +54,9 @@ class DTC(Method):
     title = "DTC: masks and signed distance maps that agree"
     paper = "Luo et al. 2021 (AAAI)"
     equations = "L = CE + Dice + d |z - z(y)|^2 + w r(t) D(T^-1(z), p);  T^-1(z) = 1 / (1 + exp(s z))"
+    parts = "one network with two heads: classes and signed distances"
+    when = "Compact structures of smooth outline, one network's cost. Not compared yet."
+    tuned = "a slope that reaches a voxel or two; the rest as tuned for mean_teacher, not for this method"
     hyper_parameters: ClassVar[type[HyperParameters]] = DTCParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "hyper": {"cross_entropy_weight": 0.0, "squared_dice": True}},

@@ -34,6 +34,9 @@ class EntropyMinimisation(Method):
     title = "Entropy minimisation: sure predictions on all scans"
     paper = "Grandvalet & Bengio 2004; Vu et al. 2019 (CVPR)"
     equations = "L = a CE(p, y) + b Dice(p, y) + w r(t) mean(-sum_c p_c ln p_c) / ln C"
+    parts = "one network"
+    when = "The cheapest use of unlabelled scans, one term more; makes wrong predictions sure too. Not compared yet."
+    tuned = "the package's defaults, with the published weight; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = EntropyMinimisationParameters
     presets = {
         "paper": {

@@ -43,6 +43,9 @@ class SASSNet(Method):
     equations = (
         "L = CE + Dice + d |z - z(y)|^2 + w r(t) CE(D(z_u, x_u), annotated);  L_D = CE(D(z, x), annotated or not)"
     )
+    parts = "one network with two heads (classes, signed distances) + discriminator"
+    when = "Structures of a typical shape, enough labels for a discriminator to learn it from. Not compared yet."
+    tuned = "as published but for the shorter ramp tuned for mean_teacher; not tuned itself"
     hyper_parameters: ClassVar[type[HyperParameters]] = SASSNetParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "hyper": {"cross_entropy_weight": 0.0, "squared_dice": True}},

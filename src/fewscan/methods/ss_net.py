@@ -60,6 +60,9 @@ class SSNet(Method):
         "L = CE + Dice + w r(t) [D(p(x + r), p(x)) + v sum(L_c)];  "
         "L_c = mean of a_i b_j (1 - cos(q_i, m_j)) over voxels i and prototypes j of a class"
     )
+    parts = "one network + projections and scorers of its features"
+    when = "Classes that look alike, with time for the further passes of its smoothness term. Not compared yet."
+    tuned = "losses and ramp as tuned for mean_teacher, not for this method"
     hyper_parameters: ClassVar[type[HyperParameters]] = SSNetParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "iterations": 15000, "hyper": {"cross_entropy_weight": 0.0}},

@@ -28,6 +28,9 @@ class Supervised(Method):
     title = "Supervised training on the labelled scans alone"
     paper = "Paper 2, section 3.1; Cicek et al. 2016"
     equations = "L = a CE(p, y) + b Dice(p, y)"
+    parts = "one network"
+    when = "Always: the baseline that any gain is measured against, and enough where labels are many."
+    tuned = "the package's defaults"
     hyper_parameters = SupervisedParameters
     presets = {
         "paper": {

@@ -40,6 +40,9 @@ class UncertaintyAwareMeanTeacher(MeanTeacher):
         "L = CE + Dice + w r(t) sum(1[u < H] |p_S(x_u) - q|^2) / (C sum(1[u < H]));  "
         "q = mean of K noisy p_T;  u = -sum q ln q;  H = (a + (1 - a) r_H(t)) ln C"
     )
+    parts = "student + teacher (its moving average)"
+    when = "Where a Mean Teacher's teacher is often unsure, for more passes of it; level with it in one short run."
+    tuned = "as mean_teacher, with fewer and cheaper teacher passes"
     hyper_parameters = UncertaintyAwareParameters
     presets = {
         "paper": PAPER,

@@ -46,6 +46,9 @@ class URPC(Method):
         "L_u = 1/S sum_s [mean(v_s |q - p_s|^2 / C) / mean(v_s) + mean(D_s)];  "
         "q = mean p_s;  D_s = KL(q | p_s);  v_s = exp(-D_s)"
     )
+    parts = "one network that predicts at several scales of its decoder"
+    when = "Little memory to spare: one network, no teacher; needs a decoder of three levels or more. Not compared yet."
+    tuned = "a heavier weight than published, and the shorter ramp tuned for mean_teacher; not tuned itself"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
         "paper": {

@@ -18,6 +18,7 @@ from fewscan.metrics.case_scores import METRICS, ClassScores
 from fewscan.metrics.jensen import JensenCheck
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
 from fewscan.metrics.text_table import text_report
+from fewscan.notebook import html_result, html_table
 
 SCORES_FILE, SUMMARY_FILE, COMPARISON_FILE = "scores.csv", "summary.csv", "comparison.csv"
 JSON_FILE = "evaluation.json"
@@ -84,6 +85,23 @@ class Evaluation:
             missing=self.missing,
             unscored=self.unscored,
         )
+
+    def _repr_html_(self) -> str:
+        shown = {"Dice": "dice", "Jaccard": "jaccard", "HD95 mm": "hd95_mm", "ASD mm": "asd_mm"}
+        rows = []
+        for label in dict.fromkeys(row.label for row in self.summary):
+            dice, *others = (self.row(label, metric) for metric in shown.values())
+            interval = "n/a" if isnan(dice.low) else f"{dice.low:.3f} to {dice.high:.3f}"
+            numbers = [f"{row.mean:.3f}" if row.metric == "jaccard" else f"{row.mean:.2f}" for row in others]
+            rows.append((label, str(dice.n), f"{dice.mean:.3f}", interval, *numbers))
+        head = ("class", "n", "Dice", "95 % interval", *list(shown)[1:])
+        notes = [f"no prediction of {len(self.missing)} labelled cases"] if self.missing else []
+        if self.comparison:
+            notes.append("The paired tests against the baseline: table(), or comparison.csv after write().")
+        places = {"predictions": self.predictions, "labels": self.labels}
+        places |= {} if self.baseline is None else {"baseline": self.baseline}
+        title = f"Scores of {len(self.case_ids)} cases, means"
+        return html_result(title, html_table(head, rows), notes=notes, places=places)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file; infinity and NaN encoded as the module says."""

@@ -15,6 +15,7 @@ import numpy as np
 from fewscan.files import write_atomically
 from fewscan.metrics.evaluation import csv_text, plain_json
 from fewscan.metrics.text_table import align
+from fewscan.notebook import html_result, html_table
 from fewscan.registration.pairs import ScanPair
 from fewscan.registration.quality import PairReport, mean_dice
 
@@ -57,19 +58,34 @@ class Registration:
 
     def table(self) -> str:
         """Return means over the pairs before and after, and the flags, for a terminal."""
+        lines = [f"{self._count()} registered, in {self.out}"]
+        lines += [f"  {line}" for line in align(self._means())]
+        return "\n".join([*lines, f"  {self._folds()}", *self._warnings()])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._means()
+        places = {"folder": self.out, "every pair": self.out / TABLE_NAME, "settings": self.out / RECORD_NAME}
+        notes = [self._folds(), *self._warnings()]
+        return html_result(f"{self._count()} registered", html_table(head, rows), notes=notes, places=places)
+
+    def _count(self) -> str:
+        return f"{len(self.reports)} {'pair' if len(self.reports) == 1 else 'pairs'}"
+
+    def _means(self) -> list[list[str]]:
         reports = list(self.reports.values())
-        count = len(reports)
-        lines = [f"{count} {'pair' if count == 1 else 'pairs'} registered, in {self.out}"]
         rows = [["mean", "before", "after"]]
         rows.append(["similarity (GNCC)", *(_both(reports, lambda r, w: getattr(r, f"similarity_{w}"), decimals=3))])
         if any(report.labels for report in reports):
             rows.append(["Dice", *_both(reports, lambda r, w: mean_dice(r.labels)[w], decimals=3)])
             rows.append(["HD95 mm", *_both(reports, _mean_hd95, decimals=2)])
-        lines += [f"  {line}" for line in align(rows)]
-        worst = max((report.regularity.fold_fraction for report in reports), default=nan)
-        lines.append(f"  folded voxels: {worst:.3%} at most")
-        lines += [f"warning: {pair}: {text}" for pair, texts in self.flagged.items() for text in texts]
-        return "\n".join(lines)
+        return rows
+
+    def _folds(self) -> str:
+        worst = max((report.regularity.fold_fraction for report in self.reports.values()), default=nan)
+        return f"folded voxels: {worst:.3%} at most"
+
+    def _warnings(self) -> list[str]:
+        return [f"warning: {pair}: {text}" for pair, texts in self.flagged.items() for text in texts]
 
 
 def pair_record(

@@ -1,0 +1,252 @@
+"""What a training step of every method costs, as multiples of supervised training: the columns of `fewscan methods`.
+
+    python benchmarks/method_costs_table.py --out benchmarks/results/method_costs_table.json --ship
+
+Every method trains with each preset in a process of its own, by the engine's own loop and on fixed random patches, at
+the end of a run, when every term has its full weight. Time is processor time of a step, the median after a warm-up;
+memory is how far the peak rose above what the process held before the networks were made. Supervised training has as
+many images a step as the others have labelled and unlabelled ones together. All segmentation networks are the same
+U-Net; registration networks are those of the preset. Reading, augmentation and validation are not included. For
+`joint`, time is the mean over its stages by their lengths and memory the largest of them; making the masks between
+rounds is not included.
+
+``--ship`` also writes ``src/fewscan/methods/costs.json``. Use an otherwise idle machine: on a busy one even processor
+time rises, as caches are shared.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import psutil
+import torch
+
+from fewscan.data.batch import Batch
+from fewscan.data.plan import LabelClass, Plan
+from fewscan.data.whole_scan import WholeScan
+from fewscan.methods.recipe import Recipe
+from fewscan.methods.registry import method_class, trainable_class, trainable_names
+from fewscan.networks.allocator import keep_freed_memory
+from fewscan.networks.layout import best_layout
+from fewscan.networks.precision import resolve_precision
+from fewscan.networks.registry import NetworkSpec
+from fewscan.recipes.joint_settings import parameters_of, stage_lengths, stage_settings
+from fewscan.training.environment import describe_environment, peak_memory_mib
+from fewscan.training.fabric import make_fabric
+from fewscan.training.loop import Training
+from fewscan.training.settings import BatchSettings, TrainSettings, resolve_settings
+from fewscan.training.start import build_method
+
+CPU = torch.device("cpu")
+CLASSES, ITERATIONS = 2, 1000
+SHIPPED = Path(__file__).resolve().parents[1] / "src" / "fewscan" / "methods" / "costs.json"
+WHAT = (
+    "Processor time and growth of peak memory of one training step, as multiples of supervised training on as many "
+    "images."
+)
+
+PATCH = (
+    "multiples of 32, for cross_teaching; the first at least 96, as torch 2.13 gets bf16 gradients of 3-D convolutions "
+    "wrong on the CPU where the first axis has two voxels, and the transformer halves it five times"
+)
+
+
+class Stage(NamedTuple):
+    """One training to measure, and its share of the steps of the method."""
+
+    settings: TrainSettings
+    share: float
+    masks: bool = False
+
+
+def stages_of(name: str, preset: str, arguments: argparse.Namespace) -> list[Stage]:
+    """Return the trainings of a method: one, or the stages of a recipe; alike ones once."""
+    trainable = trainable_class(name)
+    counts = {"labelled": arguments.labelled, "unlabelled": arguments.unlabelled}
+    if name == "supervised":
+        counts = {"labelled": arguments.labelled + arguments.unlabelled, "unlabelled": 0}
+    config: dict[str, Any] = {"batch": counts, "precision": arguments.precision}
+    settings = resolve_settings(method=name, preset=preset, config=config, overrides={})
+    if trainable.network_kind == "segmentation":
+        settings = settings.model_copy(update={"network": NetworkSpec(name=arguments.network)})
+    if not issubclass(trainable, Recipe):
+        return [Stage(settings.model_copy(update={"iterations": ITERATIONS}), 1.0)]
+    lengths = stage_lengths(settings, rounds=parameters_of(settings).rounds)
+    found: dict[tuple[str, bool], float] = {}
+    for (number, kind), steps in lengths.items():
+        found[kind, number > 0] = found.get((kind, number > 0), 0.0) + steps / sum(lengths.values())
+    return [
+        Stage(stage_settings(settings, kind, round_number=int(later), steps=ITERATIONS), share, masks=later)
+        for (kind, later), share in found.items()
+    ]
+
+
+def make_batch(counts: BatchSettings, patch: tuple[int, ...], layout: torch.memory_format, *, masks: bool) -> Batch:
+    """Return random patches; with soft masks of the unlabelled ones where a stage has them."""
+    generator = torch.Generator().manual_seed(0)
+    total = counts.labelled + counts.unlabelled
+    images = torch.randn(total, 1, *patch, generator=generator).contiguous(memory_format=layout)
+    labels = torch.randint(CLASSES, (counts.labelled, *patch), generator=generator)
+    names = tuple(f"scan{k}" for k in range(total))
+    soft = torch.rand(counts.unlabelled, CLASSES, *patch, generator=generator).softmax(dim=1) if masks else None
+    batch = Batch(images[: counts.labelled], labels, images[counts.labelled :], *_divided(names, counts.labelled))
+    return batch if soft is None else batch._replace(unlabelled_masks=soft)
+
+
+def _divided(names: tuple[str, ...], count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return names[:count], names[count:]
+
+
+def measure(stage: Stage, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return processor seconds of each step and the growth of memory in MiB, of a training in this process."""
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
+    settings, patch = stage.settings, tuple(arguments.patch)
+    if "monai:" in settings.model_dump_json():
+        import monai.networks.nets  # noqa: F401  # what an import takes is not the method's
+
+    dtype = resolve_precision(settings.precision, CPU)
+    layout = best_layout(len(patch), CPU, dtype)
+    classes = tuple(LabelClass(name=f"class {k}", values=(k,), output=k) for k in range(CLASSES))
+    dimensions: Any = len(patch)
+    plan = Plan(
+        name="costs",
+        dimensions=dimensions,
+        image_dimensions=dimensions,
+        channels=("MRI",),
+        classes=classes,
+        patch_size=patch,
+    )
+    counts = settings.batch
+    if not method_class(settings.method).uses_unlabelled:
+        counts = counts.model_copy(update={"unlabelled": 0})
+    batch = make_batch(counts, patch, layout, masks=stage.masks)
+    fabric = make_fabric(CPU, dtype)
+    before = psutil.Process().memory_info().rss / 2**20
+    method = build_method(settings, plan)
+    scans = zip(batch.cases, batch.images, batch.labels, strict=True)
+    method.remember(
+        WholeScan(name, image, label.byte(), torch.ones_like(label, dtype=torch.uint8), torch.zeros(1))
+        for name, image, label in scans
+    )
+    method.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
+    ends: list[float] = []
+    peaks: list[float] = []
+
+    def on_step(note: str) -> None:
+        ends.append(time.process_time())
+        peaks.append(peak_memory_mib(CPU))
+
+    with tempfile.TemporaryDirectory() as folder:
+        training = Training(
+            method=method,
+            settings=settings,
+            streams=SimpleNamespace(at=lambda *where: ()),  # type: ignore[arg-type]
+            batches=SimpleNamespace(make=lambda step, *patches: batch),  # type: ignore[arg-type]
+            fabric=fabric,
+            folder=Path(folder),
+            validate=None,
+            save_best=lambda network: None,
+            on_step=on_step,
+        )
+        training.first_step = ITERATIONS - arguments.warm_up - arguments.steps
+        started = time.process_time()
+        training.fit()
+    seconds = [end - start for start, end in zip([started, *ends], ends, strict=False)]
+    return {"seconds": seconds[arguments.warm_up :], "memory_mib": max(peaks) - before, "precision": str(dtype)}
+
+
+def measure_apart(name: str, preset: str, index: int) -> dict[str, Any]:
+    """Measure one stage in a fresh process, which is given the same arguments as this one."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--only", f"{name}:{preset}:{index}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{name}, preset {preset}, failed:\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure_all(arguments: argparse.Namespace) -> dict[tuple[str, str], dict[str, float]]:
+    """Return seconds of a step and MiB of every method and preset; the methods take turns, round by round."""
+    wanted = [("supervised", "recommended")]
+    wanted += [
+        pair for name in arguments.methods for preset in arguments.presets if (pair := (name, preset)) not in wanted
+    ]
+    stages = {pair: stages_of(*pair, arguments) for pair in wanted}
+    found: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    for turn in range(arguments.rounds):
+        for (name, preset), parts in stages.items():
+            for index in range(len(parts)):
+                result = measure_apart(name, preset, index)
+                found.setdefault((name, preset, index), []).append(result)
+                median = statistics.median(result["seconds"])
+                print(
+                    f"round {turn + 1}: {name}, {preset}, stage {index}: {median:.3f} s, {result['memory_mib']:.0f} MiB"
+                )
+    costs = {}
+    for (name, preset), parts in stages.items():
+        each = [found[name, preset, index] for index in range(len(parts))]
+        seconds = [statistics.median(s for result in results for s in result["seconds"]) for results in each]
+        memory = [statistics.median(result["memory_mib"] for result in results) for results in each]
+        mean = sum(stage.share * value for stage, value in zip(parts, seconds, strict=True))
+        costs[name, preset] = {"seconds": mean, "memory_mib": max(memory)}
+    return costs
+
+
+def report(costs: dict[tuple[str, str], dict[str, float]], arguments: argparse.Namespace) -> None:
+    """Print the ratios, and write them where they were wanted."""
+    base = costs["supervised", "recommended"]
+    methods: dict[str, dict[str, dict[str, float]]] = {}
+    for (name, preset), values in costs.items():
+        ratios = {"time": values["seconds"] / base["seconds"], "memory": values["memory_mib"] / base["memory_mib"]}
+        methods.setdefault(name, {})[preset] = {key: round(value, 3) for key, value in (ratios | values).items()}
+        print(f"{name:32s} {preset:12s} time {ratios['time']:5.2f}  memory {ratios['memory']:5.2f}")
+    keys = ("network", "patch", "labelled", "unlabelled", "precision", "threads", "warm_up", "steps", "rounds")
+    setting = {key: getattr(arguments, key) for key in keys}
+    environment = describe_environment(CPU) | {"threads": arguments.threads}
+    result = {"what": WHAT, "setting": setting, "environment": environment, "methods": methods}
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if arguments.ship:
+        short = {
+            name: {preset: {key: values[key] for key in ("time", "memory")} for preset, values in presets.items()}
+            for name, presets in methods.items()
+        }
+        shipped = {"what": WHAT, "setting": setting, "methods": short}
+        SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", default=trainable_names())
+    parser.add_argument("--presets", nargs="+", default=["recommended", "paper"])
+    parser.add_argument("--network", default="unet", help="of all segmentation methods")
+    parser.add_argument("--patch", type=int, nargs="+", default=[96, 64, 64], help=PATCH)
+    parser.add_argument("--labelled", type=int, default=2)
+    parser.add_argument("--unlabelled", type=int, default=2)
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--warm-up", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=5, help="timed in each process")
+    parser.add_argument("--rounds", type=int, default=2, help="fresh processes for each method")
+    parser.add_argument("--out", type=Path, help="write everything as JSON")
+    parser.add_argument("--ship", action="store_true", help=f"write the ratios to {SHIPPED.name} of the package")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only:
+        name, preset, index = arguments.only.split(":")
+        print(json.dumps(measure(stages_of(name, preset, arguments)[int(index)], arguments)))
+        return
+    report(measure_all(arguments), arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The pages that are made while the documentation is built."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fewscan.cli.method_details import describe
+from fewscan.methods.registry import trainable_names
+
+pytest.importorskip("sphinx", reason="the extra docs is not installed")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "_ext"))
+
+import method_pages
+import module_pages
+from pages import write_pages
+
+
+def test_every_method_has_a_page():
+    pages = method_pages.method_pages()
+    assert set(pages) == {"index.md", *(f"{name}.md" for name in trainable_names())}
+    for name in trainable_names():
+        assert f"]({name}.md)" in pages["index.md"]
+        assert f"\n{name}\n" in pages["index.md"]
+
+
+def test_a_page_holds_what_the_method_declares():
+    details = describe("mean_teacher")
+    page = method_pages.method_page(details)
+    equations = [line for line in details["documentation"].splitlines() if line.startswith("(")]
+    assert len(equations) == 2
+    block = page.split("```text\n")[1].split("\n```")[0]
+    assert block.splitlines() == equations
+    assert "| `temperature` | `1` | `0.5` | T of p\\_T^(1/T), below 1 makes targets surer | 1: as published |" in page
+    assert "| `optimiser.name` | `sgd` | `adamw` |" in page
+    assert "fewscan train DATA --method mean_teacher --labelled 4 --out RUN" in page
+    assert "fewscan predict RUN SCANS --out PREDICTIONS" in page
+    assert "*Paper 2*: Cheng and Song" in page
+    assert "Paper 3" not in page
+
+
+def test_a_registration_page_says_how_to_register():
+    page = method_pages.method_page(describe("registration"))
+    assert "fewscan register RUN --moving SCAN --fixed SCAN --out FOLDER" in page
+    assert "none is needed (`--labelled 0`)" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("p_k and a * b", r"p\_k and a \* b"),
+        ("|x| <= 1", r"\|x\| \<= 1"),
+        ("see `p_k` and ``a*b``", "see `p_k` and ``a*b``"),
+    ],
+)
+def test_prose_is_printed_as_it_is(text, markdown):
+    assert method_pages.prose(text) == markdown
+
+
+def test_pages_that_are_not_wanted_any_more_go(tmp_path):
+    write_pages(tmp_path / "pages", {"a.md": "a", "b.md": "b"})
+    before = (tmp_path / "pages" / "b.md").stat().st_mtime_ns
+    write_pages(tmp_path / "pages", {"b.md": "b", "c.md": "c"})
+    assert {path.name for path in (tmp_path / "pages").iterdir()} == {"b.md", "c.md"}
+    assert (tmp_path / "pages" / "b.md").stat().st_mtime_ns == before
+
+
+def test_every_package_has_a_page_with_its_modules():
+    pages = module_pages.package_pages()
+    assert "fewscan.data.check.rst" in pages
+    assert ".. automodule:: fewscan.losses.dice\n" in pages["fewscan.losses.rst"]
+    assert not any(name.startswith("fewscan.cli") for name in pages)
+    assert ".. automodule:: fewscan.seeding\n" in pages["fewscan.rst"]
+
+
+def test_equations_of_modules_keep_their_lines():
+    lines = ["Title.", "", "(1)  L = |x|", "(2)  H", "", "Prose with |x| and a * b."]
+    module_pages.readable(None, "module", "m", None, None, lines)
+    assert lines[2:7] == ["::", "", "    (1)  L = |x|", "    (2)  H", ""]
+    assert lines[7] == r"Prose with \|x\| and a \* b."
+
+
+def test_types_become_links_where_the_module_knows_the_class():
+    lines = [":param spec: Which.", ":type spec: NetworkSpec", ":type other: sequence of int", ":ivar a, b: Two."]
+    module_pages.linked(None, "function", "fewscan.networks.registry.build_network", None, None, lines)
+    assert lines[1] == ":type spec: :py:class:`~fewscan.networks.registry.NetworkSpec`"
+    assert lines[2:] == [":type other: ``sequence of int``", ":ivar a,b: Two."]
