@@ -15,6 +15,7 @@ from torch import nn
 from fewscan.errors import UsageError
 from fewscan.networks.mrregnet import PUBLISHED_LEVELS, PUBLISHED_WIDTH, MrRegNet, MrRegNetOptions
 from fewscan.networks.residual_unet import ResidualUNet, ResidualUNetOptions
+from fewscan.networks.thin_convolution import make_safe
 from fewscan.networks.unet import UNet, UNetOptions
 from fewscan.networks.vnet import VNet, VNetOptions
 from fewscan.settings import Settings, nearest_key
@@ -167,7 +168,8 @@ def build_network(spec: NetworkSpec, *, dimensions: int, channels: int, classes:
         from fewscan.networks.monai_adapter import MonaiNetwork
 
         name = spec.name.removeprefix(MONAI_PREFIX)
-        return MonaiNetwork(name, dimensions=dimensions, channels=channels, classes=classes, options=spec.options)
+        given = MonaiNetwork(name, dimensions=dimensions, channels=channels, classes=classes, options=spec.options)
+        return make_safe(given)
     network, options = _NETWORKS[spec.name]
     parsed = options.parse(spec.options, source=f"options of network {spec.name!r}")
     return network(dimensions=dimensions, channels=channels, classes=classes, options=parsed)
