@@ -6,9 +6,6 @@ import pytest
 import torch
 
 from fewscan.methods import bcp
-from fewscan.methods.bcp import region_loss
-
-OPTIONS = {"squared": False, "include_background": True}
 
 
 @pytest.fixture
@@ -32,16 +29,6 @@ def on_voxels(logits, labels, region):
         t = (truth == c).float()
         losses.append(1 - (2 * (p[:, c] * t).sum() + 1e-5) / (p[:, c].sum() + t.sum() + 1e-5))
     return (torch.nn.functional.cross_entropy(chosen, truth) + torch.stack(losses).mean()) / 2
-
-
-def test_a_region_counts_as_if_there_were_nothing_else():
-    torch.manual_seed(0)
-    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(3, (2, 4, 5))
-    region = torch.rand(4, 5) < 0.4
-    found = region_loss(logits, labels, region, cross_entropy_weight=0.5, dice_weight=0.5, **OPTIONS)
-    torch.testing.assert_close(found, on_voxels(logits, labels, region))
-    nothing = region_loss(logits, labels, region & False, cross_entropy_weight=0.5, dice_weight=0.5, **OPTIONS)
-    assert nothing.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_both_terms_of_eq_3(method, batch, box):

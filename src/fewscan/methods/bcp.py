@@ -19,9 +19,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
-from fewscan.losses.cross_entropy import cross_entropy_of_log
-from fewscan.losses.dice import soft_dice
-from fewscan.losses.probabilities import as_soft_targets, log_probabilities, one_hot
+from fewscan.losses.probabilities import one_hot
+from fewscan.losses.region import region_loss
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.dtc import LEFT_ATRIUM
 from fewscan.methods.mixing import box_mask, mix_both_ways, mix_labelled, mixing_pairs
@@ -135,36 +134,3 @@ class BCP(Method):
     def predictor(self) -> nn.Module:
         """Return the student or the teacher."""
         return self.student if self.hyper.predict_with == "student" else self.teacher.network
-
-
-def region_loss(
-    logits: Tensor,
-    target: Tensor,
-    region: Tensor,
-    *,
-    cross_entropy_weight: float,
-    dice_weight: float,
-    squared: bool,
-    include_background: bool,
-) -> Tensor:
-    """Return eq. 4.
-
-    Parameters
-    ----------
-    logits : Tensor
-        ``(batch, class, *spatial)``.
-    target : Tensor
-        Label maps ``(batch, *spatial)`` or probabilities of the logits' shape.
-    region : Tensor
-        R, ``(*spatial)``, bool; may be empty.
-    cross_entropy_weight, dice_weight : float
-        a and b.
-    squared, include_background : bool
-        Of Dice, see `soft_dice`.
-    """
-    log_p = log_probabilities(logits)
-    inside = as_soft_targets(target, log_p) * region
-    dice = soft_dice(log_p.exp() * region, inside, squared=squared, include_background=include_background)
-    # voxels outside add nothing to the sum, and must not count in its mean either
-    cross_entropy = cross_entropy_of_log(log_p, inside) * (region.numel() / region.sum().clamp_min(1))
-    return cross_entropy_weight * cross_entropy + dice_weight * dice
