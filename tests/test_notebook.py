@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fewscan.files import write_json
 from fewscan.inference.predictions import Predictions
 from fewscan.metrics.evaluation import Evaluation
 from fewscan.metrics.jensen import jensen_check
@@ -41,6 +42,14 @@ def test_a_run_that_has_written_nothing(tmp_path):
     assert "model" not in html.replace(str(tmp_path), "")
 
 
+def test_a_run_says_at_which_step_it_was_best(tmp_path):
+    record = {"state": "finished", "training_seconds": 60.0, "peak_memory_mib": 10.0}
+    write_json(tmp_path / "run.json", record | {"best_validation": {"step": 123456, "mean_dice": 0.8125}})
+    assert "step 123456, mean_dice 0.8125" in Run(tmp_path)._repr_html_()
+    write_json(tmp_path / "run.json", record | {"best_validation": {"round": 2, "mean_dice": None}})
+    assert '<td style="text-align: left">round 2</td>' in Run(tmp_path)._repr_html_()
+
+
 def test_predictions_are_a_list_that_is_cut_short(tmp_path):
     files = [tmp_path / f"<{k}>.nii.gz" for k in range(12)]
     found = Predictions(tmp_path, files, record=tmp_path / "prediction.json")
@@ -60,7 +69,7 @@ def summary_row(metric, mean):
 
 
 def test_an_evaluation_shows_means_and_infinite_distances():
-    values = {"dice": 0.8125, "jaccard": 0.7, "hd95_mm": float("inf"), "asd_mm": 1.25}
+    values = {"dice": 0.8125, "jaccard": float("nan"), "hd95_mm": float("inf"), "asd_mm": 1.25}
     found = Evaluation(
         predictions="pred",
         labels="truth",
@@ -73,7 +82,7 @@ def test_an_evaluation_shows_means_and_infinite_distances():
     html = found._repr_html_()
     cells = [cell.split("<")[0] for cell in html.split(">") if cell.split("<")[0]]
     assert "&lt;tumour&gt;" in cells
-    for text in ("0.812", "0.500 to 0.900", "0.700", "inf", "1.25", "pred", "truth"):
+    for text in ("0.812", "0.500 to 0.900", "n/a", "inf", "1.25", "pred", "truth"):
         assert text in cells
     assert "no prediction of 1 labelled cases" in html
 

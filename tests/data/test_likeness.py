@@ -35,3 +35,7 @@ def test_constant_scans_are_like_nothing(value):
 
 def test_one_scan_has_no_pair():
     assert coarse_likeness([RAMP]) == 0
+
+
+def test_scans_may_come_one_after_the_other():
+    assert coarse_likeness(scan for scan in (RAMP, RAMP, -RAMP)) == pytest.approx(-1)

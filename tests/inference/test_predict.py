@@ -206,6 +206,16 @@ def test_the_record_beside_the_predictions(tmp_path: Path, thresholds: Callable[
     assert record["failures"] == {}
 
 
+def test_the_record_names_the_model_from_any_folder(
+    tmp_path: Path, thresholds: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(tmp_path / "scans" / "a.nii.gz", GRIDS["plain"])
+    monkeypatch.chdir(thresholds())
+    predict("model.safetensors", tmp_path / "scans", tmp_path / "out", device="cpu")
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text(encoding="utf-8"))
+    assert record["model"] == str(tmp_path / "run" / "model.safetensors")
+
+
 def test_largest_component_through_files(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
     values = np.zeros((16, 16, 16), np.uint8)
     values[2:6, 2:6, 2:6] = values[10:12, 10:12, 10:12] = 1

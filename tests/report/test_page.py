@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -108,6 +109,14 @@ def test_the_file_is_written_whole_where_it_belongs(folders, tmp_path):
     assert fewscan.make_report is make_report
 
 
+def test_nothing_but_a_page_is_ever_replaced(folders):
+    folder = folders["training run"]
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(UsageError, match=r"run\.json: is no name of a page"):
+        make_report(folder, folder / "run.json")
+    assert (folder / "run.json").read_bytes() == before
+
+
 def test_a_hostile_case_is_text_and_nothing_else(tmp_path, make_predictions, hostile):
     folder = make_predictions(tmp_path)
     for name in ("prediction.json", "evaluation.json"):
@@ -118,6 +127,16 @@ def test_a_hostile_case_is_text_and_nothing_else(tmp_path, make_predictions, hos
     text = report_html(folder, scans=tmp_path / "scans")
     assert "<script" not in text
     assert hostile in Page(text).words
+
+
+def test_a_hostile_file_name_is_text_in_every_picture(tmp_path, make_predictions):
+    name = "p<b onload=x>&'\"$^{"
+    text = report_html(make_predictions(tmp_path, cases=("p0", name)), scans=tmp_path / "scans")
+    page = Page(text)
+    assert "b" not in page.tags
+    assert f"Worst: {name}" in page.words
+    assert any(f"case {name}, prediction" in image["alt"] for image in page.images)
+    assert "could not be" not in page.words
 
 
 def test_hostile_settings_methods_and_scans_of_a_run_are_text(tmp_path, make_run, hostile, make_steps):
@@ -146,6 +165,28 @@ def test_what_cannot_be_reported_on_is_one_clear_error(tmp_path):
     (tmp_path / "prediction.json").write_text("[1]")
     with pytest.raises(DataError, match="holds no JSON object"):
         report_html(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "content"),
+    [
+        ("training run", "run.json", "{torn"),
+        ("predictions", "prediction.json", '{"scans": [{"name": "p0"}]}'),
+        ("registration", "registration.json", '{"pairs": [{"id": "a_to_b"}]}'),
+        ("study", "cells.json", '[{"method": "supervised"}]'),
+    ],
+)
+def test_records_that_are_damaged_are_one_clear_error(folders, tmp_path, kind, record, content):
+    folder = tmp_path / "copy"
+    shutil.copytree(folders[kind], folder)
+    (folder / record).write_text(content)
+    if kind == "study":  # the list counts where the data are not at hand
+        study = (folder / "study.yaml").read_text()
+        (folder / "study.yaml").write_text(study.replace("Dataset001_Balls", "away"))
+    with pytest.raises(DataError) as caught:
+        report_html(folder)
+    assert str(folder) in caught.value.message
+    assert caught.value.mend
 
 
 def test_scans_and_labels_belong_to_predictions_alone(folders, tmp_path):

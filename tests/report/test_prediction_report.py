@@ -1,13 +1,17 @@
 import json
+import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import read_image, write_image
 from fewscan.errors import DataError
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
 from fewscan.metrics.evaluate import evaluate
-from fewscan.report.content import Code, Fold, Gallery, Note, Panels, Picture
+from fewscan.report.document.content import Code, Fold, Gallery, Note, Panels, Picture
 from fewscan.report.page import compose
 from fewscan.report.review import CONFIDENCE_RULE, DICE_RULE, NO_RULE
 
@@ -46,8 +50,7 @@ def test_scores_ranks_and_pictures(tmp_path, make_predictions):
     assert listed.head == ("case", "Dice", "remark")
     assert "Pictured above: p2, p1, p0" in texts(part(report, "review"))
     [gallery] = of(Gallery, part(report, "spread"))
-    assert "mm²" not in gallery.pictures[-1].alt
-    assert "predicted against true volume" in gallery.pictures[-1].alt
+    assert "predicted against true volume, in mm². ball: +0 %" in gallery.pictures[-1].alt
 
 
 def test_confidence_decides_what_to_look_at_and_is_judged(tmp_path, make_predictions):
@@ -73,7 +76,8 @@ def test_volumes_have_three_planes_and_surfaces(tmp_path, make_predictions):
     [surfaces] = of(Picture, blocks)
     assert surfaces.look == "render"
     assert "3-D surfaces of case p0: for each of ball" in surfaces.alt
-    assert "ml" in {tile.note for tile in report.tiles} or report.tiles
+    [gallery] = of(Gallery, part(report, "spread"))
+    assert "true volume, in ml." in gallery.pictures[-1].alt
 
 
 def test_without_scores_and_scans_it_says_what_to_do(tmp_path, make_predictions):
@@ -164,8 +168,8 @@ def test_scans_of_another_size_or_name_are_refused(tmp_path, make_predictions):
     other = tmp_path / "other"
     make_predictions(other, shape=(10, 10))
     report = compose(folder, scans=other / "scans")
-    assert "give" not in report.state
-    assert "the scan has the size" in texts(of(Note, part(report, "cases")))
+    assert report.complete  # nothing is wrong with the predictions themselves
+    assert "p0.nii.gz has size (20, 18), its image has (10, 10)" in texts(of(Note, part(report, "cases")))
     make_predictions(tmp_path / "third", cases=("q0",))
     with pytest.raises(DataError, match="holds no scan of these predictions"):
         compose(folder, scans=tmp_path / "third" / "scans")
@@ -196,3 +200,89 @@ def test_an_evaluation_whose_predictions_are_gone_still_has_its_scores(tmp_path,
     assert report.kind == "evaluation"
     assert of(Table, part(report, "scores"))
     assert "not where the evaluation found them" in texts(part(report, "review"))
+
+
+def test_scans_that_lie_elsewhere_are_not_painted_over(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    for path in (tmp_path / "scans").iterdir():
+        scan = read_image(path)
+        turned = replace(scan.geometry, direction=(-1.0, 0.0, 0.0, 1.0))
+        write_image(path, scan.array, turned)
+    blocks = part(compose(folder, scans=tmp_path / "scans"), "cases")
+    assert not of(Panels, blocks)
+    assert "lies elsewhere in space than its image" in texts(of(Note, blocks))
+
+
+def test_a_confidence_map_of_another_size_costs_its_case_alone(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path, confidence=True)
+    write_image(folder / "p1_confidence.nii.gz", np.ones((3, 3), np.float32), Geometry.identity((3, 3)))
+    blocks = part(compose(folder), "review")
+    assert "p1 could not be read: case p1: the prediction has the size (20, 18), its confidence map (3, 3)" in texts(
+        blocks
+    )
+    [listed] = of(Table, blocks)
+    assert [row[0] for row in listed.rows] == ["p2", "p0"]
+
+
+def test_an_evaluation_whose_predictions_are_gone_takes_no_other_files_for_them(
+    tmp_path, make_predictions, monkeypatch
+):
+    folder = make_predictions(tmp_path)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    record = json.loads((folder / "evaluation.json").read_text())
+    write_json(alone / "evaluation.json", record | {"predictions": "moved"})  # as it was typed then, somewhere else
+    monkeypatch.chdir(tmp_path / "scans")  # which holds images of the same names
+    report = compose(alone)
+    assert report.figures["scans"] == 0
+    assert "not where the evaluation found them" in texts(part(report, "review"))
+
+
+def test_an_evaluation_is_about_its_own_cases(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path, cases=("p0", "p1"))
+    (folder / "prediction.json").unlink()
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (folder / "evaluation.json").rename(alone / "evaluation.json")
+    shutil.copyfile(folder / "p0.nii.gz", folder / "sketch.nii.gz")
+    assert compose(alone).figures["scans"] == 2
+
+
+def test_label_maps_that_were_deleted_are_said(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    (folder / "p1.nii.gz").unlink()
+    report = compose(folder)
+    assert report.state == "NOT COMPLETE: 1 label map not in the folder any more (p1)."
+    assert not report.complete
+
+
+def test_one_unreadable_label_map_costs_no_chart(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    (folder / "p1.nii.gz").write_bytes(b"torn")
+    report = compose(folder)
+    [gallery] = of(Gallery, part(report, "spread"))
+    assert "true volume, in voxels" in gallery.pictures[-1].alt
+    assert "p1 could not be read" in texts(part(report, "review"))
+
+
+def test_planes_without_truth_are_not_said_to_go_through_it(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path)
+    assert "centre of the true labels." in texts(part(compose(folder, scans=tmp_path / "scans"), "cases"))
+    (tmp_path / "labels").rename(tmp_path / "away")
+    assert "centre of the predicted ones" in texts(part(compose(folder, scans=tmp_path / "scans"), "cases"))
+
+
+def test_commands_can_be_copied_whatever_the_folder_is_called(tmp_path, make_predictions):
+    folder = make_predictions(tmp_path / "two words", scored=False)
+    report = compose(folder)
+    assert of(Code, part(report, "scores"))[0].text == f"fewscan evaluate '{folder}' LABELS"
+    assert f"fewscan report '{folder}' --scans SCANS" in texts(part(report, "review"))
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_a_score_of_volumes_is_said_only_where_there_are_enough_cases(tmp_path, make_predictions, count):
+    folder = make_predictions(tmp_path, cases=tuple(f"p{k}" for k in range(count)), scored=False, confidence=True)
+    shown = of(Panels, part(compose(folder, scans=tmp_path / "scans"), "review"))
+    assert len(shown) == 3
+    assert all(panels.facts.startswith("mean confidence 0.") for panels in shown)
+    assert all(("volume score" in panels.facts) is (count == 6) for panels in shown)

@@ -7,9 +7,9 @@ from matplotlib.colors import to_rgb
 from fewscan.data.plan import Plan
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
-from fewscan.report.content import Code, Fold, Gallery, Note, Panels
+from fewscan.report.document.content import Code, Fold, Gallery, Note, Panels
 from fewscan.report.page import compose
-from fewscan.report.registration_pictures import (
+from fewscan.report.panels.pairs import (
     FOLD,
     model_plan,
     normalised,
@@ -53,6 +53,7 @@ def test_the_whole_report(tmp_path, make_registration):
     assert [note.level for note in of(Note, part(report, "review"))] == ["good"]
     [command] = of(Code, part(report, "reproduce"))
     assert command.text.endswith("--align none --metric correlation --seed 3")
+    assert "--fixed FIXED_SCANS --moving-labels MOVING_LABELS --fixed-labels FIXED_LABELS" in command.text
 
 
 def test_pictures_by_hand(tmp_path, make_registration):
@@ -148,3 +149,47 @@ def test_the_plan_of_a_model_is_read_where_it_still_is(tmp_path, make_run):
     assert model_plan(None) is None
     (run / "plan.yaml").write_text("nothing: true")
     assert model_plan(str(run)) is None
+
+
+def several(folder, **changes):
+    """Write the one pair again under other ids, each with its changes."""
+    record = read_record(folder)
+    [pair] = record["pairs"]
+    pairs = [{**pair, "id": name, **changed} for name, changed in changes.items()]
+    write_json(folder / "registration.json", record | {"pairs": pairs})
+
+
+def test_dice_and_similarity_are_not_ranked_together(tmp_path, make_registration):
+    folder = make_registration(tmp_path)
+    without = {"labels": [], "mean_dice": None, "similarity": {"before": 0.3, "after": 0.99}, "flags": ["look"]}
+    good, bad = ({"mean_dice": {"before": 0.1, "after": value}, "flags": ["look"]} for value in (0.8, 0.6))
+    several(folder, good=good, bad=bad, without=without)
+    report = compose(folder)
+    assert "Ranked by mean Dice after" in part(report, "pictures")[0].text
+    titles = [note.text for note in of(Note, part(report, "pictures"))]  # their fields are not there
+    assert [text.split()[1] for text in titles] == ["good", "bad"]
+    [flagged] = of(Table, part(report, "review"))
+    assert flagged.head[2] == "mean Dice after"
+    assert [(row[0], row[2]) for row in flagged.rows] == [("without", "–"), ("bad", "0.600"), ("good", "0.800")]
+    rows = {row[0]: row for row in of(Table, part(report, "scores"))[0].rows}
+    assert (rows["similarity (GNCC)"][1], rows["Dice"][1]) == ("3", "2")  # pairs that have the measure
+
+
+def test_without_any_labels_similarity_ranks(tmp_path, make_registration):
+    folder = make_registration(tmp_path, labels=False)
+    several(folder, a={"similarity": {"before": 0.1, "after": 0.2}}, b={"similarity": {"before": 0.1, "after": 0.9}})
+    blocks = part(compose(folder), "pictures")
+    assert "Ranked by similarity after" in blocks[0].text
+    assert [note.text.split()[1] for note in of(Note, blocks)] == ["b", "a"]
+
+
+def test_a_pair_names_no_file_of_another_folder(tmp_path, make_registration):
+    folder = make_registration(tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for path in folder.glob("moving_to_fixed*"):
+        path.rename(outside / path.name)
+    several(folder, **{"../outside/moving_to_fixed": {}})
+    report = compose(folder)
+    assert not of(Panels, part(report, "pictures"))
+    assert "is no name of a file" in of(Note, part(report, "pictures"))[0].text

@@ -6,7 +6,7 @@ from matplotlib.image import imsave
 
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
-from fewscan.report.content import Code, Facts, Fold, Gallery, Note, Picture
+from fewscan.report.document.content import Code, Facts, Fold, Gallery, Note, Picture
 from fewscan.report.page import compose
 from fewscan.report.sections.learning import term_table
 from fewscan.report.sections.reproduce import predict_command, register_command, train_command
@@ -116,6 +116,17 @@ def test_the_command_of_a_run_says_everything_it_was_asked(tmp_path, make_run):
     record["asked"] |= {"planning": {"spacing_mm": [1, 1]}, "labelled": None, "validation": 0}
     (folder / "run.json").write_text(json.dumps(record))
     assert train_command(Run(folder)).endswith(f"--plan {folder}/plan.yaml")
+    # no labels at all is a wish of its own, unlike no scans for validation
+    record["asked"] |= {"planning": None, "labelled": 0}
+    (folder / "run.json").write_text(json.dumps(record))
+    assert train_command(Run(folder)).endswith("settings.yaml --labelled 0")
+
+
+def test_scans_that_a_method_does_not_use_are_not_said_to_train_it(tmp_path, make_run):
+    for method, purpose in (("mean_teacher", "trained with the image alone"), ("supervised", "not used")):
+        report = compose(make_run(tmp_path / method, method=method))
+        rows = {row[0]: row for row in table(report, "training", "Scans").rows}
+        assert rows["unlabelled"][2].startswith(purpose)
 
 
 def test_other_commands_leave_out_what_nobody_chose(tmp_path):

@@ -8,9 +8,9 @@ from fewscan.experiments.kept import keep
 from fewscan.experiments.state import State
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
-from fewscan.report.content import Code, Facts, Fold, Gallery, Note, Picture
+from fewscan.report.document.content import Code, Facts, Fold, Gallery, Note, Picture, Text
+from fewscan.report.found.study_cells import find_study
 from fewscan.report.page import compose, report_html
-from fewscan.report.study_cells import find_study
 
 
 def part(report, name):
@@ -137,3 +137,18 @@ def test_what_was_kept_of_a_study_gives_its_tables(tmp_path, make_study):
     assert report.state.startswith("NOT FINISHED: 3 of 4 cells")
     assert report.figures["rows"][0]["dice"] == pytest.approx(0.635)
     assert snapshot(tmp_path / "kept") == before
+    # settings, scans and machine are kept, logs are not; nothing is said of what no one stopped
+    [losses] = [block.text for block in of(Note, part(report, "losses"))]
+    assert "logs of the trainings are not in this folder" in losses
+    [full] = [fold for fold in of(Fold, part(report, "setup")) if fold.summary.startswith("One training in full")]
+    assert [dict(facts.items)["method"] for facts in of(Facts, full.blocks)] == [
+        "Supervised training on the labelled scans alone (supervised)"
+    ]
+    scans = {row[0]: row[1] for table in of(Table, full.blocks) for row in table.rows}
+    assert scans == {"labelled": "1", "test": "6"}
+    versions = dict(item for facts in of(Facts, part(report, "reproduce")) for item in facts.items)
+    assert versions["fewscan"] == "9.8.7"
+    assert dict(item for facts in of(Facts, part(report, "time")) for item in facts.items)["processor"] == "a processor"
+    assert "cells.json holds every cell's settings" in " ".join(
+        block.text for block in part(report, "reproduce") if isinstance(block, Text)
+    )

@@ -70,6 +70,11 @@ def test_a_method_in_the_settings_is_a_choice(store, tmp_path, fast, where):
 
 
 def test_scans_as_given_and_as_prepared(dataset, store):
-    given, prepared = (TrainingData(place, quiet=True).first_channels(["scan4"])[0] for place in (dataset, store))
+    [given], [prepared] = (TrainingData(place, quiet=True).first_channels(["scan4"]) for place in (dataset, store))
     assert given.shape == prepared.shape
     assert np.corrcoef(given.ravel(), prepared.ravel())[0, 1] == pytest.approx(1, abs=1e-3)
+
+
+def test_scans_are_looked_at_one_after_the_other(store):
+    found = TrainingData(store, quiet=True).first_channels(["scan4", "no such scan"])
+    assert next(found).ndim in (2, 3)  # the second is not touched before the first is done with

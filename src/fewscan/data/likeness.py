@@ -3,7 +3,7 @@
 Scans of one organ, cropped and lying alike, agree in their coarse picture; whole-body scans of changing extent do not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from statistics import median
 from typing import Any
@@ -16,13 +16,13 @@ COARSE_SIDE = 16
 """Cells per axis of the coarse picture: a few voxels of shift matter less than another organ or another crop."""
 
 
-def coarse_likeness(scans: Sequence[npt.NDArray[Any]]) -> float:
+def coarse_likeness(scans: Iterable[npt.NDArray[Any]]) -> float:
     """Return the median, over all pairs of scans, of the correlation of their coarse pictures.
 
     Parameters
     ----------
-    scans : sequence of (*axes) arrays
-        One channel each, 2-D or 3-D, of any size and in any unit of intensity.
+    scans : iterable of (*axes) arrays
+        One channel each, 2-D or 3-D, of any size and in any unit of intensity; only one is held at a time.
 
     Returns
     -------

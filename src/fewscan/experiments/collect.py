@@ -5,17 +5,14 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 from fewscan.experiments.cells import Cell
 from fewscan.experiments.state import CELL_FILE, EVALUATIONS, State, cell_folder, read_record, state_of
 from fewscan.metrics.case_scores import METRICS, ClassScores
-from fewscan.metrics.evaluation import JSON_FILE
+from fewscan.metrics.evaluation import JSON_FILE, scores_from_json
 from fewscan.metrics.summary import Column, columns
-
-_NOT_IN_JSON = {None: nan, "inf": inf, "-inf": -inf}
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def read_result(cell: Cell, folder: Path) -> Result:
     for scored, name in EVALUATIONS.items():
         data = json.loads((folder / name / JSON_FILE).read_text(encoding="utf-8"))
         names = {int(value): str(title) for value, title in data["names"].items()}
-        scores[scored] = tuple(_class_scores(row) for row in data["scores"])
+        scores[scored] = tuple(scores_from_json(row) for row in data["scores"])
     return Result(cell, read_record(folder / CELL_FILE), names, scores)
 
 
@@ -80,11 +77,3 @@ def tidy_csv(results: Iterable[Result]) -> str:
 def csv_number(value: float) -> float | str:
     """Return a number for a CSV file, ``n/a`` for NaN."""
     return "n/a" if value != value else value
-
-
-def _class_scores(row: Mapping[str, Any]) -> ClassScores:
-    scores = {
-        metric: _NOT_IN_JSON[value] if value is None or isinstance(value, str) else float(value)
-        for metric, value in row["scores"].items()
-    }
-    return ClassScores(row["case_id"], row["value"], row["prediction_voxels"], row["truth_voxels"], scores)

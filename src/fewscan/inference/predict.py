@@ -201,7 +201,7 @@ def _write(out: Path, case: Case, restored: Restored, geometry: Geometry) -> lis
 def _write_record(out: Path, file: Path, predictor: Predictor, settings: dict[str, Any], outcome: Outcome) -> None:
     record = {
         "classes": [item.model_dump(mode="json") for item in predictor.spec.plan.classes],
-        "model": str(file),
+        "model": str(file.absolute()),  # a report is made from any folder
         "method": predictor.spec.method,
         "network": predictor.spec.network.model_dump(mode="json"),
         "settings": settings,

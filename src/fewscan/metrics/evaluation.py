@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from math import isinf, isnan
+from math import inf, isinf, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fewscan.notebook import html_result, html_table
 
 SCORES_FILE, SUMMARY_FILE, COMPARISON_FILE = "scores.csv", "summary.csv", "comparison.csv"
 JSON_FILE = "evaluation.json"
+_NOT_IN_JSON = {None: nan, "inf": inf, "-inf": -inf}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,8 @@ class Evaluation:
         for label in dict.fromkeys(row.label for row in self.summary):
             dice, *others = (self.row(label, metric) for metric in shown.values())
             interval = "n/a" if isnan(dice.low) else f"{dice.low:.3f} to {dice.high:.3f}"
-            numbers = [f"{row.mean:.3f}" if row.metric == "jaccard" else f"{row.mean:.2f}" for row in others]
-            rows.append((label, str(dice.n), f"{dice.mean:.3f}", interval, *numbers))
+            numbers = [_shown(row.mean, 3 if row.metric == "jaccard" else 2) for row in others]
+            rows.append((label, str(dice.n), _shown(dice.mean, 3), interval, *numbers))
         head = ("class", "n", "Dice", "95 % interval", *list(shown)[1:])
         notes = [f"no prediction of {len(self.missing)} labelled cases"] if self.missing else []
         if self.comparison:
@@ -136,6 +137,10 @@ class Evaluation:
         return lines
 
 
+def _shown(value: float, decimals: int) -> str:
+    return "n/a" if isnan(value) else f"{value:.{decimals}f}"
+
+
 def _lines(rows: Sequence[SummaryRow]) -> list[list[Any]]:
     names = [field.name for field in fields(SummaryRow)]
     return [["class", *names[1:]], *([getattr(row, name) for name in names] for row in rows)]
@@ -159,6 +164,18 @@ def csv_text(lines: Iterable[Sequence[Any]]) -> str:
     for line in lines:
         writer.writerow(["n/a" if isinstance(cell, float) and isnan(cell) else cell for cell in line])
     return text.getvalue()
+
+
+def number_from_json(value: Any) -> Any:
+    """Return a number that `plain_json` wrote, with infinity and NaN as numbers again."""
+    return _NOT_IN_JSON[value] if value is None or isinstance(value, str) else value
+
+
+def scores_from_json(row: Mapping[str, Any]) -> ClassScores:
+    """Return one of the ``scores`` of an `Evaluation` that `Evaluation.to_json` wrote."""
+    scores = {str(metric): float(number_from_json(value)) for metric, value in row["scores"].items()}
+    sizes = int(row["prediction_voxels"]), int(row["truth_voxels"])
+    return ClassScores(str(row["case_id"]), int(row["value"]), *sizes, scores)
 
 
 def plain_json(value: Any) -> Any:

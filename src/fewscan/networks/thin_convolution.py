@@ -1,9 +1,11 @@
 """3-D convolutions that stay right on maps thinner than their kernel.
 
 In PyTorch 2.13 on x86 processors the weight gradient of a bfloat16 3-D convolution reads memory that nobody has
-written when the first axis of its input is longer than the padding and shorter than the kernel: 2 voxels with a kernel
-of 3, and 3 or 4 with one of 5 (measured; other sizes, 2-D and float32 are right). What lies there decides: mostly
-zeros, sometimes 1e30. Such maps are the coarsest of a network, so computing them in float32 costs next to nothing.
+written when an axis of its input is shorter than the kernel. What lies there decides: mostly zeros, sometimes 1e30;
+with a stride of 2 the process may end with a bus error. Measured with kernels 3, 4 and 5, strides 1 and 2 and axes of 1
+to 6 voxels: not every such map is wrong (with kernel 3 and stride 1 those of 2 voxels along the first axis, with kernel
+5 those of 2 to 4 along the first or 1 along the second), and none is whose axes are as long as the kernel. 2-D and
+float32 are right. Such maps are the coarsest of a network, so computing them in float32 costs next to nothing.
 """
 
 import torch
@@ -15,7 +17,7 @@ class SafeConv3d(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name torch gives it
         """Return the convolution, of the type that autocast asks for; computed in float32 for thin maps on the CPU."""
-        thin = int(self.padding[0]) < input.shape[-3] < self.kernel_size[0]
+        thin = any(side < kernel for side, kernel in zip(input.shape[-3:], self.kernel_size, strict=True))
         if not thin or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):

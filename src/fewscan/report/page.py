@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from fewscan import __version__
-from fewscan.errors import UsageError
+from fewscan.errors import DataError, UsageError
 from fewscan.files import write_atomically
 from fewscan.metrics.evaluation import plain_json
-from fewscan.report.content import Report
-from fewscan.report.kinds import Kind, recognise
-from fewscan.report.render import render
+from fewscan.report.document.content import Report
+from fewscan.report.document.render import render
+from fewscan.report.found.kinds import Kind, Reportable, recognise
 
 PAGE = "report.html"
+SUFFIXES = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def make_report(
     folder : path
         What a command of fewscan left.
     out : path, optional
-        The file; ``report.html`` in the folder unless told.
+        The file, which ends in ``.html``; ``report.html`` in the folder unless told.
     scans, labels : path, optional
         For predictions: where the scans and true labels are, if records do not tell.
 
@@ -80,13 +81,15 @@ def make_report(
     Raises
     ------
     UsageError
-        If the folder holds nothing that can be reported on.
+        If the folder holds nothing that can be reported on, or ``out`` is not the name of a page.
     DataError
         If its records cannot be read.
     """
     place = Path(folder) / PAGE if out is None else Path(out)
     if place.is_dir():
         raise UsageError(f"--out {place}: is a folder", mend=f"name a file, such as {place / PAGE}")
+    if place.suffix.lower() not in SUFFIXES:  # which also keeps records, scans and models from being replaced
+        raise UsageError(f"--out {place}: is no name of a page", mend=f"name a file such as {place.with_name(PAGE)}")
     report = compose(Path(folder), scans=_path(scans), labels=_path(labels))
     write_atomically(place, _page(report).encode())
     return WrittenReport(place, report.kind, report.title, report.state, report.complete, report.figures)
@@ -106,21 +109,33 @@ def compose(folder: Path, *, scans: Path | None = None, labels: Path | None = No
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        if found.kind is Kind.RUN:
-            from fewscan.report.run_report import run_report
+        try:
+            return _compose(found, scans, labels)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            # what cannot be read costs a section where that is possible (`attempt`); here it was needed for all
+            text = f"{type(error).__name__}: {error}"
+            raise DataError(
+                f"{found.folder}: the records of this {found.kind} are not as fewscan writes them ({text})",
+                mend="restore the files, or run the command that made the folder again",
+            ) from error
 
-            return run_report(found.folder)
-        if found.kind is Kind.STUDY:
-            from fewscan.report.study_report import study_report
 
-            return study_report(found.folder)
-        if found.kind is Kind.REGISTRATION:
-            from fewscan.report.registration_report import registration_report
+def _compose(found: Reportable, scans: Path | None, labels: Path | None) -> Report:
+    if found.kind is Kind.RUN:
+        from fewscan.report.run_report import run_report
 
-            return registration_report(found.folder)
-        from fewscan.report.prediction_report import prediction_report
+        return run_report(found.folder)
+    if found.kind is Kind.STUDY:
+        from fewscan.report.study_report import study_report
 
-        return prediction_report(found, scans=scans, labels=labels)
+        return study_report(found.folder)
+    if found.kind is Kind.REGISTRATION:
+        from fewscan.report.registration_report import registration_report
+
+        return registration_report(found.folder)
+    from fewscan.report.prediction_report import prediction_report
+
+    return prediction_report(found, scans=scans, labels=labels)
 
 
 def _page(report: Report) -> str:

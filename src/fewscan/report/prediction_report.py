@@ -1,5 +1,6 @@
 """The report on a folder of predictions, or on an evaluation that stands alone."""
 
+import shlex
 from collections.abc import Mapping
 from math import isnan, nan
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from fewscan.data.image_io import read_geometry
+from fewscan.errors import FewscanError
 from fewscan.metrics.evaluation import Evaluation
-from fewscan.report.attempt import attempt
-from fewscan.report.content import Block, Code, Facts, Fold, Note, Report, Section, Text, Tile, section
-from fewscan.report.evaluation_file import read_evaluation
-from fewscan.report.kinds import Reportable, title_of
-from fewscan.report.naming import named
-from fewscan.report.predicted import Predicted, gather
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Report, Section, Text, Tile, section
+from fewscan.report.document.words import count, duration, interval, listed, memory, number, plain
+from fewscan.report.found.evaluation_file import read_evaluation
+from fewscan.report.found.kinds import Reportable, title_of
+from fewscan.report.found.naming import named
+from fewscan.report.found.predicted import Predicted, gather
 from fewscan.report.ranking import best_median_worst
 from fewscan.report.run_report import run_sections
 from fewscan.report.sections.cases import ranked_blocks
@@ -23,14 +26,14 @@ from fewscan.report.sections.reproduce import evaluate_command, predict_command,
 from fewscan.report.sections.review import review_blocks
 from fewscan.report.sections.scores import case_table, score_blocks, spread_blocks
 from fewscan.report.sections.training import training_blocks
-from fewscan.report.words import count, duration, interval, listed, number, plain
 from fewscan.training.run import Run
 
 RANKED = "Ranked by Dice, the mean over the classes present in a case; ties by id. Planes go through the centre of the "
+NOT_AT_HAND = "predicted ones, as the true labels are not at hand; fewscan report DIR --labels LABELS shows the errors."
 
 
 def prediction_report(found: Reportable, *, scans: Path | None = None, labels: Path | None = None) -> Report:
-    """Return the report; see `fewscan.report.predicted.gather` for the arguments."""
+    """Return the report; see `fewscan.report.found.predicted.gather` for the arguments."""
     predicted = gather(found, scans=scans, labels=labels)
     dice = predicted.dice()
     chosen = best_median_worst({case: score for case, score in dice.items() if case in predicted.files})
@@ -66,6 +69,9 @@ def _state(predicted: Predicted) -> tuple[str, bool]:
         problems.append("the prediction did not come to its end")
     if failures:
         problems.append(f"{count(len(failures), 'scan')} could not be predicted")
+    gone = [str(scan["id"]) for scan in predicted.record.get("scans", []) if str(scan["id"]) not in predicted.files]
+    if gone:
+        problems.append(f"{count(len(gone), 'label map')} not in the folder any more ({listed(gone, 3)})")
     if missing:
         problems.append(f"{count(len(missing), 'labelled case')} not scored for lack of a prediction")
     if problems:
@@ -116,8 +122,7 @@ def _scores(predicted: Predicted) -> list[Block]:
     if predicted.evaluation is not None:
         return blocks + score_blocks(predicted.evaluation)
     text = "These predictions were not scored. With true labels: "
-    command = f"fewscan evaluate {predicted.folder} LABELS"
-    return [*blocks, Text(text), Code(command)]
+    return [*blocks, Text(text), Code(shlex.join(["fewscan", "evaluate", str(predicted.folder), "LABELS"]))]
 
 
 def _spread(predicted: Predicted) -> list[Block]:
@@ -128,8 +133,11 @@ def _spread(predicted: Predicted) -> list[Block]:
 
 
 def _unit(predicted: Predicted) -> tuple[float, str]:
-    """Return the size of a voxel and its unit, if that is the same for all cases."""
-    grids = [read_geometry(path) for path in predicted.files.values()]
+    """Return the size of a voxel and its unit, if that is known and the same for all cases."""
+    try:
+        grids = [read_geometry(path) for path in predicted.files.values()]
+    except FewscanError:
+        return 1.0, "voxels"
     sizes = [grid.voxel_volume_mm for grid in grids]
     if not sizes or max(sizes) - min(sizes) > 1e-6 * max(sizes):
         return 1.0, "voxels"
@@ -160,11 +168,13 @@ def _ranked(predicted: Predicted, chosen: Mapping[str, tuple[str, float]]) -> li
     if not any(case in predicted.scans for case, _ in chosen.values()):
         names = ", ".join(f"{rank}: {case} (Dice {number(dice)})" for rank, (case, dice) in chosen.items())
         return [Text(names), _no_scans(predicted)]
-    return [Text(f"{RANKED}true labels."), *ranked_blocks(predicted, chosen)]
+    known = any(case in predicted.labels for case, _ in chosen.values())
+    return [Text(f"{RANKED}{'true labels.' if known else NOT_AT_HAND}"), *ranked_blocks(predicted, chosen)]
 
 
 def _no_scans(predicted: Predicted) -> Note:
-    return Note(f"For pictures, say where the scans are: fewscan report {predicted.folder} --scans SCANS")
+    command = shlex.join(["fewscan", "report", str(predicted.folder), "--scans", "SCANS"])
+    return Note(f"For pictures, say where the scans are: {command}")
 
 
 def _review(predicted: Predicted, shown: list[str]) -> list[Block]:
@@ -202,7 +212,7 @@ def _time(predicted: Predicted) -> list[Block]:
     facts: list[tuple[str, str]] = []
     if seconds:
         slowest = max(seconds, key=lambda case: seconds[case])
-        facts.append(("prediction, all scans", duration(sum(seconds.values()))))
+        facts.append(("prediction of all scans, without reading and writing", duration(sum(seconds.values()))))
         facts.append(("median scan", duration(float(np.median(list(seconds.values()))))))
         facts.append(("slowest scan", f"{duration(seconds[slowest])} ({slowest})"))
     blocks: list[Block] = [Facts(tuple(facts))] if facts else []
@@ -211,7 +221,7 @@ def _time(predicted: Predicted) -> list[Block]:
     summary = Run(predicted.run).summary
     training = [("training", duration(summary.get("training_seconds")))]
     peak = summary.get("peak_memory_mib")
-    training.append(("peak memory of training, MiB", number(peak, 0)))
+    training.append(("peak memory of training", memory(peak)))
     return [*blocks, Facts(tuple(training)), *machine_blocks(predicted.run)]
 
 

@@ -8,16 +8,29 @@ from typing import Any
 import numpy as np
 
 from fewscan.experiments.tables import Table
-from fewscan.report.attempt import attempt
+from fewscan.metrics.evaluation import number_from_json
 from fewscan.report.charts.distributions import box_chart
 from fewscan.report.charts.paired import paired_chart
-from fewscan.report.content import Block, Code, Facts, Fold, Gallery, Note, Picture, Report, Text, Tile, section
-from fewscan.report.kinds import MARKS, Kind, read_json, title_of
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import (
+    Block,
+    Code,
+    Facts,
+    Fold,
+    Gallery,
+    Note,
+    Picture,
+    Report,
+    Text,
+    Tile,
+    section,
+)
+from fewscan.report.document.words import count, duration, number, plain
+from fewscan.report.found.kinds import MARKS, Kind, read_json, title_of
+from fewscan.report.panels.pairs import model_plan, pair_panels, read_pair
 from fewscan.report.ranking import best_median_worst
-from fewscan.report.registration_pictures import model_plan, pair_panels, read_pair
 from fewscan.report.sections.machine import version_blocks
 from fewscan.report.sections.reproduce import register_command
-from fewscan.report.words import count, duration, number, plain
 
 Pair = Mapping[str, Any]
 PICTURED = 3
@@ -50,10 +63,14 @@ def registration_report(folder: Path) -> Report:
     )
 
 
-def ranking_score(pair: Pair) -> float:
-    """Return what pairs are ranked by: mean Dice after, or similarity after where there are no labels."""
-    dice = _dice(pair, "after")
-    return dice if not isnan(dice) else _similarity(pair, "after")
+def ranking(pairs: Sequence[Pair]) -> tuple[str, dict[str, float]]:
+    """Return what pairs are ranked by, and the score of each: Dice, or similarity where no pair has labels.
+
+    Pairs without labels among others that have some are NaN: the two measures cannot be ranked together.
+    """
+    has_labels = any(not isnan(_dice(pair, "after")) for pair in pairs)
+    name, read = ("mean Dice after", _dice) if has_labels else ("similarity after", _similarity)
+    return name, {str(pair["id"]): read(pair, "after") for pair in pairs}
 
 
 def _problems(pairs: Sequence[Pair], failures: Mapping[str, str]) -> str:
@@ -62,8 +79,13 @@ def _problems(pairs: Sequence[Pair], failures: Mapping[str, str]) -> str:
     return "NOT COMPLETE: no pair is on record; it was interrupted." if not pairs else "complete"
 
 
+def number_or(value: float, other: float) -> float:
+    """Return ``other`` in place of NaN, which cannot be sorted."""
+    return other if isnan(value) else value
+
+
 def _number(value: Any) -> float:
-    return nan if value is None else {"inf": inf, "-inf": -inf}[value] if isinstance(value, str) else float(value)
+    return float(number_from_json(value))
 
 
 def _similarity(pair: Pair, when: str) -> float:
@@ -134,10 +156,12 @@ def _scores(pairs: Sequence[Pair], failures: Mapping[str, str]) -> list[Block]:
         before, after = ([read(pair, when) for pair in pairs] for when in WHENS)
         changes = [b - a for a, b in zip(before, after, strict=True) if isfinite(a) and isfinite(b)]
         change = number(_mean(changes), decimals, sign=True)
-        rows.append((name, str(len(pairs)), number(_mean(before), decimals), number(_mean(after), decimals), change))
+        known = str(sum(not isnan(value) for value in after))
+        rows.append((name, known, number(_mean(before), decimals), number(_mean(after), decimals), change))
     notes = (
-        "Means over the pairs. Before: as the scans lay before anything was registered. Similarity: global normalised "
-        "cross-correlation, 1 at best, over the voxels inside the moving scan.",
+        "Means over the pairs that have the measure; the change is over pairs in which both values are finite. Before: "
+        "as the scans lay before anything was registered. Similarity: global normalised cross-correlation, 1 at best, "
+        "over the voxels inside the moving scan.",
     )
     head = ("measure", "pairs", "before", "after", "mean change")
     blocks.append(Table("", head, tuple(rows), notes))
@@ -181,17 +205,15 @@ def _pictures(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) ->
     if not pairs:
         return []
     by_id = {str(pair["id"]): pair for pair in pairs}
-    what = "mean Dice after" if any(not isnan(_dice(pair, "after")) for pair in pairs) else "similarity after"
+    what, scores = ranking(pairs)
     blocks: list[Block] = [
         Text(
-            f"Ranked by {what} registration. Jacobian: how many voxels of the moving scan one of the fixed "
-            "scan covers; red: "
-            "more than one, so that the moving scan shrinks there; blue: less, so that it is stretched; white: "
-            "one. Planes "
-            "go through the centre of the warped labels, or of the fixed scan."
+            f"Ranked by {what} registration. Jacobian: the volume that a voxel of the fixed scan covers in the moving "
+            "scan, as a multiple of its own; red: more, so that the moving scan shrinks there; blue: less, so that it "
+            "is stretched; white: the same. Planes go through the centre of the warped labels, or of the fixed scan."
         )
     ]
-    for rank, (pair_id, _) in best_median_worst({name: ranking_score(pair) for name, pair in by_id.items()}).items():
+    for rank, (pair_id, _) in best_median_worst(scores).items():
         blocks += _pair(folder, record, by_id[pair_id], f"{rank.capitalize()}: {pair_id}")
     return blocks
 
@@ -213,7 +235,11 @@ def _pair(folder: Path, record: Mapping[str, Any], pair: Pair, title: str) -> li
 
 
 def _review(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) -> list[Block]:
-    flagged = sorted((pair for pair in pairs if pair["flags"]), key=ranking_score)
+    what, scores = ranking(pairs)
+    # those that have no score come first: least is known of them
+    flagged = sorted(
+        (pair for pair in pairs if pair["flags"]), key=lambda pair: number_or(scores[str(pair["id"])], -inf)
+    )
     if not pairs:
         return []
     if not flagged:
@@ -223,12 +249,12 @@ def _review(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) -> l
             "largely outside."
         )
         return [Note(text, "good")]
-    rows = tuple((str(pair["id"]), "; ".join(pair["flags"]), number(ranking_score(pair))) for pair in flagged)
+    rows = tuple((str(pair["id"]), "; ".join(pair["flags"]), number(scores[str(pair["id"])])) for pair in flagged)
     note = (
         "Flagged when it was registered: for folds, similarity that fell, or little overlap of both scans; "
         "worst fit first."
     )
-    blocks: list[Block] = [Table("Flagged pairs", ("pair", "why", "fit"), rows, (note,), text_columns=2)]
+    blocks: list[Block] = [Table("Flagged pairs", ("pair", "why", what), rows, (note,), text_columns=2)]
     for pair in flagged[:PICTURED]:
         blocks += _pair(folder, record, pair, f"Flagged: {pair['id']}")
     return blocks

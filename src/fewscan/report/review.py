@@ -34,11 +34,14 @@ class Looks:
         Mean over the classes; NaN where truth is unknown or empty.
     volumes : mapping of int to float
         Predicted volume of each class.
+    voxel : float
+        Size of a voxel, in the unit of the volumes.
     """
 
     confidence: float = nan
     dice: float = nan
     volumes: Mapping[int, float] | None = None
+    voxel: float = 1.0
 
     @property
     def empty(self) -> bool:
@@ -81,7 +84,7 @@ NO_RULE = (
 
 def choose(cases: Mapping[str, Looks]) -> Review:
     """Order cases by the first rule of the module that applies to all or some of them."""
-    atypical = volume_scores({name: looks.volumes for name, looks in cases.items() if looks.volumes is not None})
+    atypical = volume_scores(cases)
     for rule, values in (
         (CONFIDENCE_RULE, {name: looks.confidence for name, looks in cases.items()}),
         (DICE_RULE, {name: looks.dice for name, looks in cases.items()}),
@@ -93,21 +96,22 @@ def choose(cases: Mapping[str, Looks]) -> Review:
     return Review(NO_RULE, _ordered(cases, dict.fromkeys(cases, 0.0)), atypical)
 
 
-def volume_scores(volumes: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
-    """Return how unlike the others the volumes of each case are; empty for fewer than `FEWEST` cases.
+def volume_scores(cases: Mapping[str, Looks]) -> dict[str, float]:
+    """Return how unlike the others the volumes of each case are; empty for fewer than `FEWEST` cases with volumes.
 
-    A class that is missing from a case counts as one unit of volume there, so that it is far off without being
-    infinitely so. Where most volumes are equal, nothing is atypical.
+    A class that is missing from a case counts as one voxel there, so that it is far off without being infinitely so.
+    Where most volumes are equal, nothing is atypical.
     """
-    if len(volumes) < FEWEST:
+    known = {name: (looks.volumes, looks.voxel) for name, looks in cases.items() if looks.volumes is not None}
+    if len(known) < FEWEST:
         return {}
-    scores = dict.fromkeys(volumes, 0.0)
-    for value in sorted({value for held in volumes.values() for value in held}):
-        logs = np.array([log(max(held.get(value, 0.0), 1.0)) for held in volumes.values()])
+    scores = dict.fromkeys(known, 0.0)
+    for value in sorted({value for volumes, _ in known.values() for value in volumes}):
+        logs = np.array([log(max(volumes.get(value, 0.0), voxel)) for volumes, voxel in known.values()])
         off = np.abs(logs - np.median(logs))
         width = MAD_TO_SD * float(np.median(off))
         if width > 0:
-            for name, score in zip(volumes, off / width, strict=True):
+            for name, score in zip(known, off / width, strict=True):
                 scores[name] = max(scores[name], float(score))
     return scores
 

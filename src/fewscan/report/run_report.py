@@ -1,16 +1,17 @@
 """The report on a training run."""
 
+import shlex
 from pathlib import Path
 
-from fewscan.report.attempt import attempt
-from fewscan.report.content import Block, Code, Note, Report, Section, Tile, section
-from fewscan.report.kinds import title_of
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import Block, Code, Note, Report, Section, Tile, section
+from fewscan.report.document.words import duration, memory, number
+from fewscan.report.found.kinds import title_of
 from fewscan.report.sections.learning import learning_blocks
 from fewscan.report.sections.machine import machine_blocks, time_blocks
 from fewscan.report.sections.reproduce import run_blocks
 from fewscan.report.sections.rounds import round_blocks
 from fewscan.report.sections.training import has_all, method_of, settings_blocks, training_blocks
-from fewscan.report.words import duration, memory, number
 from fewscan.training.log import read_log
 from fewscan.training.run import Run
 
@@ -93,13 +94,12 @@ def _settings(run: Run) -> list[Block]:
 def _next(run: Run) -> Block:
     if not (run.folder / "model.safetensors").is_file():
         return Note("There is no model yet.", "warning")
+    place = shlex.quote(str(run.folder))
     method = method_of(run.settings) if has_all(run) else None
     if method is not None and method.task == "registration":
-        return Code(
-            f"fewscan register {run.folder} --moving A --fixed B --out DIR\nfewscan report DIR", "Use the model"
-        )
+        return Code(f"fewscan register {place} --moving A --fixed B --out DIR\nfewscan report DIR", "Use the model")
     return Code(
-        f"fewscan predict {run.folder} NEW_SCANS --out PREDICTIONS --confidence\n"
+        f"fewscan predict {place} NEW_SCANS --out PREDICTIONS --confidence\n"
         "fewscan report PREDICTIONS --scans NEW_SCANS",
         "Pictures of scans and Dice belong to predictions: predict, and report on that folder",
     )

@@ -6,16 +6,16 @@ from pathlib import Path
 from fewscan.experiments.averages import Key, Line
 from fewscan.experiments.compare import STUDY_FILE
 from fewscan.experiments.state import AS_PREDICTED
-from fewscan.report.attempt import attempt
-from fewscan.report.content import Block, Facts, Fold, Note, Report, Tile, section
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import Block, Facts, Fold, Note, Report, Tile, section
+from fewscan.report.document.words import count
+from fewscan.report.found.study_cells import FoundStudy, find_study
 from fewscan.report.sections.learning import learning_blocks
 from fewscan.report.sections.rounds import round_blocks
 from fewscan.report.sections.study_cases import review_blocks, spread_blocks
 from fewscan.report.sections.study_pictures import draw_all
 from fewscan.report.sections.study_setup import machine_blocks, reproduce_blocks, setup_blocks, standing_blocks
 from fewscan.report.sections.training import settings_blocks
-from fewscan.report.study_cells import FoundStudy, find_study
-from fewscan.report.words import count
 from fewscan.training.log import read_log
 
 
@@ -115,18 +115,24 @@ def _single_curves(found: FoundStudy) -> list[Block]:
         title = found.outputs.maker.title(result.cell.row)
         if title in seen or result.cell.trained_in:
             continue
+        run = found.run(result.cell)
+        if run is None:
+            continue
         seen.add(title)
-        records = read_log(found.run(result.cell).folder / "log.jsonl")
+        records = read_log(run.folder / "log.jsonl")
         inside = attempt(title, partial(learning_blocks, records))
         what = f"{result.cell.row.labelled.title} labelled, seed {result.cell.seed}"
         blocks.append(Fold(f"Every loss term: {title}, {what}", tuple(inside)))
+    if found.outputs.results and not blocks:
+        return [Note("The logs of the trainings are not in this folder, so that their curves cannot be shown.")]
     return blocks
 
 
 def _rounds(found: FoundStudy) -> list[Block]:
     """Return the rounds of the first training that has some."""
     for result in found.outputs.results:
-        blocks = round_blocks(found.run(result.cell).folder)
+        run = found.run(result.cell)
+        blocks = [] if run is None else round_blocks(run.folder)
         if blocks:
             row = result.cell.row
             which = f"{found.outputs.maker.title(row)}, {row.labelled.title} labelled, seed {result.cell.seed}"

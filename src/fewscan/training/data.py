@@ -1,6 +1,6 @@
 """From what a user points at (a data set or a prepared store) to a split, a plan and prepared scans."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,18 @@ class TrainingData:
             needs_labels=needs_labels,
         )
 
-    def first_channels(self, ids: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-        """Return the first channel (*axes) of each scan, as stored or, from a prepared store, as prepared."""
+    def first_channels(self, ids: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
+        """Give the first channel (*axes) of one scan after the other, as stored or, from a prepared store, as prepared.
+
+        Other channels are not read.
+        """
         if self.store is not None:
-            return [self.store.case(case_id).image()[0] for case_id in ids]
+            yield from (self.store.case(case_id).image()[0] for case_id in ids)
+            return
         from fewscan.data.prepare import read_channels
 
         cases = {case.id: case for case in self.dataset}
-        return [read_channels(cases[case_id].images, case_id=case_id)[0][0] for case_id in ids]
+        yield from (read_channels(cases[case_id].images[:1], case_id=case_id)[0][0] for case_id in ids)
 
     def plan(
         self, split: Split, plan: Plan | None, planning: Mapping[str, Any] | None, *, needs_labels: bool = True

@@ -52,7 +52,12 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The content of ``run.json``: state, seconds, samples, memory, best validation."""
         path = self.folder / "run.json"
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path}: not readable as JSON: {error}", mend="restore the file, or train anew") from None
         return found
 
     @property

@@ -35,7 +35,8 @@ def run_html(run: "Run") -> str:
     if run.finished:
         facts["training"] = f"{clock(summary['training_seconds'])}, peak memory {summary['peak_memory_mib']:.0f} MiB"
         best = summary.get("best_validation") or {}
-        facts["best validation"] = ", ".join(f"{key} {value:.4g}" for key, value in best.items())
+        shown = {key: f"{value:.4f}" if isinstance(value, float) else str(value) for key, value in best.items()}
+        facts["best validation"] = ", ".join(f"{key} {text}" for key, text in shown.items() if best[key] is not None)
     places = {what: run.folder / name for what, name in PLACES.items() if (run.folder / name).is_file()}
     state = "finished" if run.finished else "not finished"
     return html_result(f"Run, {state}", html_facts(facts), places={"folder": run.folder} | places)

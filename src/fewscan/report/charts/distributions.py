@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fewscan.report.charts.style import COLOURS, FAINT, INK, chart
-from fewscan.report.content import Picture
-from fewscan.report.embed import svg
-from fewscan.report.words import for_picture, number
+from fewscan.report.document.content import Picture
+from fewscan.report.document.embed import svg
+from fewscan.report.document.words import for_picture, number
 
 LETTERS_PER_INCH = 11
 """Room for names below the boxes; longer ones are turned."""

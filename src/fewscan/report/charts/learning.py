@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from fewscan.report.charts.style import COLOURS, FAINT, INK, chart
-from fewscan.report.content import Picture
 from fewscan.report.curves import SMOOTH_OVER, moving_mean
-from fewscan.report.embed import svg
+from fewscan.report.document.content import Picture
+from fewscan.report.document.embed import svg
+from fewscan.report.document.words import for_picture, number
 from fewscan.report.loss_curves import LOG_FROM
-from fewscan.report.words import for_picture, number
 
 FEW = 6
 """Fewer points than this are marked, so that a short line is seen."""

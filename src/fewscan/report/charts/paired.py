@@ -6,9 +6,9 @@ from math import isfinite
 import numpy as np
 
 from fewscan.report.charts.style import BETTER, FAINT, INK, WORSE, chart
-from fewscan.report.content import Picture
-from fewscan.report.embed import svg
-from fewscan.report.words import for_picture, number
+from fewscan.report.document.content import Picture
+from fewscan.report.document.embed import svg
+from fewscan.report.document.words import for_picture, number
 
 
 def paired_chart(

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from fewscan.recipes.joint_record import RoundRecord
 from fewscan.report.charts.learning import as_arrays
 from fewscan.report.charts.style import COLOURS, chart
-from fewscan.report.content import Picture
-from fewscan.report.embed import svg
-from fewscan.report.words import number
+from fewscan.report.document.content import Picture
+from fewscan.report.document.embed import svg
+from fewscan.report.document.words import number
 
 CURVES = (
     ("validation Dice", "mean_dice", "Dice of the segmentation network"),

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from fewscan.report.charts.style import COLOURS, FAINT, chart
-from fewscan.report.content import Picture
-from fewscan.report.embed import svg
-from fewscan.report.words import for_picture
+from fewscan.report.document.content import Picture
+from fewscan.report.document.embed import svg
+from fewscan.report.document.words import for_picture
 
 
 def volume_chart(groups: Mapping[str, Mapping[str, tuple[float, float]]], *, unit: str) -> Picture:
@@ -35,5 +35,6 @@ def volume_chart(groups: Mapping[str, Mapping[str, tuple[float, float]]], *, uni
         axis.set(xlim=(0, edge), ylim=(0, edge), xlabel=f"true, {unit}", ylabel=f"predicted, {unit}")
         if 1 < len(groups) < 9:
             axis.legend(frameon=False, fontsize=7.5, loc="upper left")
-        alt = "Scatter plot of predicted against true volume. " + "; ".join(parts) + "."
+        alt = f"Scatter plot of predicted against true volume, in {unit}."
+        alt = f"{alt} {'; '.join(parts)}." if parts else alt
         return svg(figure, alt=alt, caption="Above the line: too much was segmented; below: too little.")

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fewscan.report.attempt import attempt
 from fewscan.report.compared import ComparedCase
 from fewscan.report.compared_surfaces import save_surfaces
-from fewscan.report.content import Block, Fold, Picture
-from fewscan.report.embed import png_of
-from fewscan.report.panels import PicturedCase, case_panels
-from fewscan.report.predicted import Predicted
-from fewscan.report.rendering import label_rendering
-from fewscan.report.words import for_picture, number
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import Block, Fold, Picture
+from fewscan.report.document.embed import png_of
+from fewscan.report.document.words import for_picture, number
+from fewscan.report.found.predicted import Predicted
+from fewscan.report.panels.cases import PicturedCase, case_panels
+from fewscan.report.panels.label_surfaces import label_rendering
 
 
 def case_blocks(predicted: Predicted, case_id: str, *, title: str, facts: str, surfaces: bool = True) -> list[Block]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from fewscan.experiments.tables import Table
 from fewscan.report.charts.learning import as_arrays, learning_charts, mean_of_last
-from fewscan.report.content import Block, Gallery, Note, Text
 from fewscan.report.curves import SMOOTH_OVER
-from fewscan.report.words import number
+from fewscan.report.document.content import Block, Gallery, Note, Text
+from fewscan.report.document.words import number
 
 Record = Mapping[str, Any]
 
@@ -15,7 +15,7 @@ Record = Mapping[str, Any]
 def learning_blocks(records: Sequence[Record]) -> list[Block]:
     """Return the curves of every term, validation and learning rate, and a table of first and last values."""
     if not any(record.get("kind") == "step" for record in records):
-        return [Note("No training step was logged yet.", "warning")]
+        return [Note("No training step is on record.", "warning")]
     share = f"{100 * SMOOTH_OVER:g} %"
     return [
         Text(

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fewscan.report.charts.learning import as_arrays
-from fewscan.report.content import Block, Facts
-from fewscan.report.kinds import read_json
-from fewscan.report.words import duration, memory, number, plain
+from fewscan.report.document.content import Block, Facts
+from fewscan.report.document.words import duration, memory, number, plain
+from fewscan.report.found.kinds import read_json
 
 ENVIRONMENT = "environment.json"
 _VERSIONS = ("fewscan", "python", "torch", "numpy")
@@ -23,9 +25,9 @@ def time_blocks(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
     peak = summary.get("peak_memory_mib") or max((r.get("peak_memory_mib") or 0.0 for r in steps), default=None)
     facts = [("training", duration(summary.get("training_seconds"))), ("peak memory", memory(peak))]
     if per_step.size:
-        facts.append(("median step", duration(float(sorted(per_step)[per_step.size // 2]))))
+        facts.append(("median step", duration(float(np.median(per_step)))))
     if rate.size:
-        facts.append(("median patches per second", number(float(sorted(rate)[rate.size // 2]), 1)))
+        facts.append(("median patches per second", number(float(np.median(rate)), 1)))
     if "finished" in summary:
         facts.append(("finished", str(summary["finished"])))
     return [Facts(tuple(facts))]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fewscan.report.content import Block, Code, Text
+from fewscan.report.document.content import Block, Code, Text
 from fewscan.report.sections.machine import version_blocks, versions_of
 from fewscan.training.run import Run
 
@@ -30,7 +30,7 @@ def train_command(run: Run) -> str:
             words += ["--labelled-list", "labelled.txt"]
         elif isinstance(value, list):
             after.append(f"# {name}: these ids, given to fewscan.train as a list: {', '.join(map(str, value))}")
-        elif value not in (None, 0):
+        elif value is not None and (value != 0 or name == "labelled"):  # 0 labelled scans is a wish of its own
             words += [f"--{name}", str(value)]
     planning = asked.get("planning") or {}
     if asked.get("plan") or planning.keys() - {"dimensions"}:
@@ -72,7 +72,10 @@ def register_command(record: Mapping[str, Any], folder: Path) -> str:
     settings = record.get("settings", {})
     words = ["fewscan", "register"]
     words += ["--classical", str(record["classical"])] if record.get("classical") else [str(record.get("model", "RUN"))]
-    words += ["--pairs", str(folder / "pairs.csv"), "--moving", "SCANS", "--out", "NEW_FOLDER"]
+    words += ["--pairs", str(folder / "pairs.csv"), "--moving", "MOVING_SCANS", "--fixed", "FIXED_SCANS"]
+    if any(pair.get("labels") for pair in record.get("pairs", [])):
+        words += ["--moving-labels", "MOVING_LABELS", "--fixed-labels", "FIXED_LABELS"]
+    words += ["--out", "NEW_FOLDER"]
     defaults = {
         "align": "centre",
         "refine": 0,

@@ -9,13 +9,15 @@ from scipy import stats
 from fewscan.data.workers import available_workers
 from fewscan.errors import FewscanError
 from fewscan.experiments.tables import Table
-from fewscan.report.content import Block, Note, Text
-from fewscan.report.predicted import Predicted
+from fewscan.report.document.content import Block, Note, Text
+from fewscan.report.document.words import count, number
+from fewscan.report.found.predicted import Predicted
 from fewscan.report.review import ATYPICAL, Looks, Review, choose
 from fewscan.report.sections.cases import case_blocks
-from fewscan.report.words import count, number
 
 LISTED, PICTURED = 10, 3
+READERS = 4
+"""Threads at most: each holds a whole label map and confidence map."""
 
 
 def read_looks(predicted: Predicted) -> tuple[dict[str, Looks], dict[str, str]]:
@@ -29,7 +31,7 @@ def read_looks(predicted: Predicted) -> tuple[dict[str, Looks], dict[str, str]]:
             return error.message
 
     ids = list(predicted.files)
-    with ThreadPoolExecutor(available_workers()) as pool:
+    with ThreadPoolExecutor(min(READERS, available_workers())) as pool:
         found = dict(zip(ids, pool.map(read, ids), strict=True))
     looks = {case: value for case, value in found.items() if isinstance(value, Looks)}
     return looks, {case: value for case, value in found.items() if isinstance(value, str)}
@@ -56,7 +58,7 @@ def review_blocks(predicted: Predicted, *, shown: Collection[str]) -> list[Block
     pictured = [case for case in review.order[:LISTED] if case in predicted.scans and case not in shown][:PICTURED]
     for case_id in pictured:
         rank = review.order.index(case_id) + 1
-        facts = _facts(looks[case_id], review.atypical.get(case_id, 0.0))
+        facts = _facts(looks[case_id], review.atypical.get(case_id))
         blocks += case_blocks(predicted, case_id, title=f"Look at {rank}: {case_id}", facts=facts, surfaces=not shown)
     already = [case for case in review.order[:PICTURED] if case in shown]
     if already:
@@ -88,7 +90,7 @@ def _table(review: Review, looks: Mapping[str, Looks]) -> Table:
     rows = []
     for case in review.order[:LISTED]:
         numbers = (number(values.get(case), 1 if name == "volume score" else 3) for name, values in known.items())
-        rows.append((case, *numbers, _remark(looks[case], review.atypical.get(case, 0.0))))
+        rows.append((case, *numbers, _remark(looks[case], review.atypical.get(case))))
     note = (
         f"Volume score: how unlike the others the predicted volumes are; above {ATYPICAL} is commonly called "
         "an outlier."
@@ -98,12 +100,11 @@ def _table(review: Review, looks: Mapping[str, Looks]) -> Table:
     return Table(title, ("case", *known, "remark"), tuple(rows), notes)
 
 
-def _remark(item: Looks, score: float) -> str:
-    return "nothing was predicted" if item.empty else "unusual volume" if score > ATYPICAL else ""
+def _remark(item: Looks, score: float | None) -> str:
+    return "nothing was predicted" if item.empty else "unusual volume" if (score or 0.0) > ATYPICAL else ""
 
 
-def _facts(item: Looks, score: float) -> str:
+def _facts(item: Looks, score: float | None) -> str:
     known = [f"{name} {number(v)}" for name, v in (("mean confidence", item.confidence), ("Dice", item.dice)) if v == v]
-    return "; ".join(
-        [*known, *([remark] if (remark := _remark(item, score)) else []), f"volume score {number(score, 1)}"]
-    )
+    known += [] if score is None else [f"volume score {number(score, 1)}"]
+    return "; ".join(text for text in (*known, _remark(item, score)) if text)

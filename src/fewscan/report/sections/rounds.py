@@ -5,12 +5,12 @@ from pathlib import Path
 
 from fewscan.experiments.tables import Table
 from fewscan.recipes.joint_record import ROUNDS, RoundRecord
-from fewscan.report.attempt import attempt
 from fewscan.report.charts.rounds import round_charts
-from fewscan.report.content import Block, Fold, Gallery, Text
-from fewscan.report.embed import png_file
-from fewscan.report.kinds import read_json_list
-from fewscan.report.words import duration, number
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import Block, Fold, Gallery, Text
+from fewscan.report.document.embed import png_file
+from fewscan.report.document.words import duration, number
+from fewscan.report.found.kinds import read_json_list
 
 STRIP = "strip.png"
 ABOUT = (

@@ -9,8 +9,8 @@ from fewscan.metrics.summary import SummaryRow, columns
 from fewscan.report.charts.distributions import box_chart
 from fewscan.report.charts.paired import paired_chart
 from fewscan.report.charts.volumes import volume_chart
-from fewscan.report.content import Block, Fold, Gallery, Note, Picture, Text
-from fewscan.report.words import count, interval, listed, number, p_value, spread
+from fewscan.report.document.content import Block, Fold, Gallery, Note, Picture, Text
+from fewscan.report.document.words import count, interval, listed, number, p_value, spread
 
 SHOWN = {
     "dice": ("Dice", 3), "jaccard": ("Jaccard", 3), "ravd": ("RAVD", 3), "hd_mm": ("HD mm", 2),

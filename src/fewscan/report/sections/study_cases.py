@@ -11,17 +11,15 @@ from fewscan.experiments.state import AS_PREDICTED
 from fewscan.experiments.tables import Table
 from fewscan.report.charts.distributions import box_chart
 from fewscan.report.charts.paired import paired_chart
-from fewscan.report.content import Block, Gallery, Note, Picture, Text
-from fewscan.report.study_cells import FoundStudy
-from fewscan.report.words import number
+from fewscan.report.document.content import Block, Gallery, Note, Picture, Text
+from fewscan.report.document.words import number
+from fewscan.report.found.study_cells import FoundStudy
 
 LISTED = 10
 RULE = (
-    "Ordered by the mean Dice over all finished cells, lowest first: what every method finds hard is often a "
-    "hard scan or a "
-    "doubtful label. Disagreement is the standard deviation of Dice between methods (each averaged over seeds "
-    "and labelled "
-    "counts)."
+    "Ordered by the mean of the methods' Dice, each averaged over its finished seeds and then over labelled counts, "
+    "lowest first: what every method finds hard is often a hard scan or a doubtful label. Disagreement is the standard "
+    "deviation of Dice between methods."
 )
 
 
@@ -52,7 +50,10 @@ def spread_blocks(found: FoundStudy) -> list[Block]:
                 pictures.append(_paired(found, line, own, names, labelled.title))
     if not pictures:
         return []
-    text = "Every dot and every thin line is one test case, averaged over the seeds that both methods have finished."
+    text = (
+        "Every dot is one test case, averaged over the seeds that its method has finished; every thin line is one, "
+        "averaged over the seeds that both methods have finished."
+    )
     return [Text(text), Gallery(tuple(pictures))]
 
 

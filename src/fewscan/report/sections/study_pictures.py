@@ -6,10 +6,10 @@ from pathlib import Path
 
 from fewscan.experiments.outputs import CURVE
 from fewscan.experiments.pictures import LOSSES, PLANES, SURFACES, draw_pictures
-from fewscan.report.attempt import attempt
-from fewscan.report.content import Block, Fold, Note, Picture, Text
-from fewscan.report.embed import png_file
-from fewscan.report.study_cells import FoundStudy, drawing_place
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import Block, Fold, Note, Picture, Text
+from fewscan.report.document.embed import png_file
+from fewscan.report.found.study_cells import FoundStudy, drawing_place
 
 
 @dataclass

@@ -2,15 +2,16 @@
 
 import shlex
 
+from fewscan.experiments.kept import CELL_LIST
 from fewscan.experiments.state import State
 from fewscan.experiments.study import MethodEntry
 from fewscan.experiments.tables import Table
-from fewscan.report.content import Block, Code, Facts, Fold, Note, Text
+from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Text
+from fewscan.report.document.words import duration, listed, memory, plain
+from fewscan.report.found.study_cells import FoundStudy
 from fewscan.report.sections.machine import machine_blocks as machine_of
 from fewscan.report.sections.machine import version_blocks, versions_of
-from fewscan.report.sections.training import training_blocks
-from fewscan.report.study_cells import FoundStudy
-from fewscan.report.words import duration, listed, memory, plain
+from fewscan.report.sections.training import scan_blocks, settings_facts, training_blocks
 
 MARKS = {State.FINISHED: "finished", State.STARTED: "begun", State.WAITING: "waiting", State.FAILED: "FAILED"}
 
@@ -41,8 +42,9 @@ def setup_blocks(found: FoundStudy) -> list[Block]:
     if found.outputs.results:
         cell = found.outputs.results[0].cell
         run = found.run(cell)
+        inside = settings_facts(cell.settings) + scan_blocks(cell.split, cell.settings)
         which = f"{found.outputs.maker.title(cell.row)}, {cell.row.labelled.title} labelled, seed {cell.seed}"
-        blocks.append(Fold(f"One training in full: {which}", tuple(training_blocks(run))))
+        blocks.append(Fold(f"One training in full: {which}", tuple(inside if run is None else training_blocks(run))))
     return blocks
 
 
@@ -98,7 +100,13 @@ def machine_blocks(found: FoundStudy) -> list[Block]:
     total = sum(float(result.record.get("training_seconds", 0.0)) for result in results if not result.cell.trained_in)
     table = Table("", head, tuple(rows), (f"All finished trainings in sum: {duration(total)}.",), text_columns=2)
     own = next((result for result in results if not result.cell.trained_in), results[0])
-    return [table, *machine_of(found.run(own.cell).folder)]
+    return [table, *machine_of(found.place(own.cell))]
+
+
+def _where(found: FoundStudy) -> str:
+    if (found.folder / CELL_LIST).is_file():
+        return f"{CELL_LIST} holds every cell's settings and scans"
+    return "every cell's run holds its settings.yaml, split.json and environment.json"
 
 
 def reproduce_blocks(found: FoundStudy) -> list[Block]:
@@ -107,16 +115,13 @@ def reproduce_blocks(found: FoundStudy) -> list[Block]:
     blocks: list[Block] = [
         Code(shlex.join(words)),
         Text(
-            "The study file names data, methods, counts, seeds and settings; every cell's folder holds its "
-            "settings.yaml, "
-            "split.json and environment.json. On the CPU the same version and seed give the same weights, bit "
-            "for bit, on "
-            "the same kind of processor."
+            f"The study file names data, methods, counts, seeds and settings; {_where(found)}. On the CPU the same "
+            "version and seed give the same weights, bit for bit, on the same kind of processor."
         ),
     ]
     versions: dict[str, set[str]] = {}
     for result in found.outputs.results:
-        for name, value in versions_of(found.run(result.cell).folder).items():
+        for name, value in versions_of(found.place(result.cell)).items():
             versions.setdefault(name, set()).add(plain(value))
     shown = {name: ", ".join(sorted(values)) for name, values in versions.items()}
     if any(len(values) > 1 for values in versions.values()):

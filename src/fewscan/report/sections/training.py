@@ -10,9 +10,9 @@ from fewscan.errors import FewscanError
 from fewscan.experiments.tables import Table
 from fewscan.methods.base import Trainable
 from fewscan.methods.registry import trainable_class
-from fewscan.report.attempt import attempt
-from fewscan.report.content import Block, Code, Facts, Fold, Note, Text
-from fewscan.report.words import count, listed, number, plain
+from fewscan.report.document.attempt import attempt
+from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Text
+from fewscan.report.document.words import count, listed, number, plain
 from fewscan.training.run import Run
 from fewscan.training.settings import TrainSettings
 
@@ -22,6 +22,8 @@ PARTS = {
     "validation": "looked at during training; their labels count as annotated",
     "test": "never read by training",
 }
+
+IDLE = "not used: this method learns from labelled scans alone"
 
 
 def has_all(run: Run) -> bool:
@@ -33,14 +35,15 @@ def training_blocks(run: Run) -> list[Block]:
     """Return what was trained on what and how; a note for what a run that was stopped early does not have yet."""
     blocks: list[Block] = []
     for name, title, make in (
-        ("settings.yaml", "The settings", lambda: _how(run.settings)),
-        ("split.json", "The scans", lambda: _scans(run.split)),
+        ("settings.yaml", "The settings", lambda: settings_facts(run.settings)),
+        ("split.json", "The scans", lambda: scan_blocks(run.split, _settings_of(run))),
         ("plan.yaml", "The plan", lambda: _data(run.plan, str(run.summary.get("data", "not recorded")))),
     ):
         if (run.folder / name).is_file():
             blocks += attempt(title, make)
         else:
-            blocks.append(Note(f"{name} is not written yet: the run was stopped before it came that far.", "warning"))
+            text = f"{name} is not in the folder: the run was stopped before it came that far, or the file was removed."
+            blocks.append(Note(text, "warning"))
     return blocks
 
 
@@ -52,7 +55,8 @@ def method_of(settings: TrainSettings) -> type[Trainable] | None:
         return None
 
 
-def _how(settings: TrainSettings) -> list[Block]:
+def settings_facts(settings: TrainSettings) -> list[Block]:
+    """Return how a training was done, with its method in full."""
     method, optimiser, batch = method_of(settings), settings.optimiser, settings.batch
     title = settings.method if method is None else f"{method.title} ({settings.method})"
     facts = [
@@ -70,6 +74,10 @@ def _how(settings: TrainSettings) -> list[Block]:
         about.append(_hyper_parameters(settings, method))
         blocks.append(Fold("The method: its source, equations and hyper-parameters", tuple(about)))
     return blocks
+
+
+def _settings_of(run: Run) -> TrainSettings | None:
+    return run.settings if (run.folder / "settings.yaml").is_file() else None
 
 
 def _batch(labelled: int, unlabelled: int, *, uses_unlabelled: bool) -> str:
@@ -96,9 +104,12 @@ def _flat(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     return found
 
 
-def _scans(split: Split) -> list[Block]:
+def scan_blocks(split: Split, settings: TrainSettings | None) -> list[Block]:
+    """Return which scans were used for what, as far as the settings tell."""
+    method = None if settings is None else method_of(settings)
     parts = {name: getattr(split, name) for name in PARTS}
-    rows = tuple((name, str(len(ids)), PARTS[name], listed(ids, 6)) for name, ids in parts.items() if ids)
+    purpose = PARTS if method is None or method.uses_unlabelled else PARTS | {"unlabelled": IDLE}
+    rows = tuple((name, str(len(ids)), purpose[name], listed(ids, 6)) for name, ids in parts.items() if ids)
     note = (
         f"Annotation cost: {count(split.annotation_cost, 'scan')} (labelled and validation). Drawn with seed "
         f"{split.seed}."

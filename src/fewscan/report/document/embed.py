@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-from fewscan.report.content import Look, Picture
+from fewscan.report.document.content import Look, Picture
 
 SCALE = 96 / 150
 """Pixels of the page for one of a picture: figures are drawn at about 150 per inch."""

@@ -6,8 +6,9 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 
+from fewscan.data.grids import require_same_grid
 from fewscan.data.image_io import read_channel_images, read_image
 from fewscan.data.label_map import count_values, integer_labels
 from fewscan.errors import DataError
@@ -15,12 +16,10 @@ from fewscan.metrics.evaluate import evaluate
 from fewscan.metrics.evaluation import Evaluation
 from fewscan.metrics.joined import join_values, recorded_classes
 from fewscan.metrics.summary import ALL_CLASSES, columns
-from fewscan.report.evaluation_file import read_evaluation
-from fewscan.report.kinds import MARKS, Kind, Reportable, read_json
-from fewscan.report.naming import named
-from fewscan.report.panels import PicturedCase
-from fewscan.report.review import Looks, foreground_confidence
-from fewscan.report.sources import (
+from fewscan.report.found.evaluation_file import read_evaluation
+from fewscan.report.found.kinds import MARKS, Kind, Reportable, read_json
+from fewscan.report.found.naming import named
+from fewscan.report.found.sources import (
     confidence_maps,
     given_labels,
     given_scans,
@@ -28,6 +27,8 @@ from fewscan.report.sources import (
     recorded_labels,
     recorded_scans,
 )
+from fewscan.report.panels.cases import PicturedCase
+from fewscan.report.review import Looks, foreground_confidence
 
 
 @dataclass(frozen=True)
@@ -91,30 +92,49 @@ class Predicted:
             If a file cannot be read, or they do not lie on one grid.
         """
         scan = next(read_channel_images(self.scans[case_id]))
-        truth = None
-        if case_id in self.labels:
-            path = self.labels[case_id]
-            truth = join_values(integer_labels(read_image(path).array, path=path), self.joined)
-        confidence = read_image(self.confidence[case_id]).array if case_id in self.confidence else None
-        prediction = read_image(self.files[case_id]).array
-        for name, array in (("prediction", prediction), ("true label", truth), ("confidence map", confidence)):
-            if array is not None and array.shape != scan.array.shape:
-                raise DataError(
-                    f"case {case_id}: the scan has the size {scan.array.shape}, its {name} {array.shape}",
-                    mend="give the scans that were predicted",
-                )
+        found = {"prediction": self.files, "true label": self.labels, "confidence map": self.confidence}
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, paths in found.items():
+            if case_id not in paths:
+                continue
+            image = read_image(paths[case_id])
+            require_same_grid(
+                image.geometry,
+                scan.geometry,
+                what=f"case {case_id}: its {name} {paths[case_id]}",
+                mend="give the scans that were predicted",
+            )
+            arrays[name] = image.array
+        truth = arrays.get("true label")
+        if truth is not None:
+            truth = join_values(integer_labels(truth, path=self.labels[case_id]), self.joined)
+        prediction, confidence = arrays["prediction"], arrays.get("confidence map")
         return PicturedCase(case_id, scan.array, prediction, scan.geometry, truth, confidence)
 
     def looks(self, case_id: str, dice: Mapping[str, float]) -> Looks:
-        """Read what tells whether a person should look at a case."""
-        labels = read_image(self.files[case_id])
-        voxel = labels.geometry.voxel_volume_mm
-        counts = count_values(integer_labels(labels.array, path=self.files[case_id]), path=self.files[case_id])
+        """Read what tells whether a person should look at a case.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, or prediction and confidence map differ in size.
+        """
+        path = self.files[case_id]
+        image = read_image(path)
+        labels, voxel = integer_labels(image.array, path=path), image.geometry.voxel_volume_mm
+        counts = count_values(labels, path=path)
         volumes = {value: counts.get(value, 0) * voxel for value in {*self.names, *counts} - {0}}
         sure = nan
         if case_id in self.confidence:
-            sure = foreground_confidence(read_image(self.confidence[case_id]).array, np.asarray(labels.array))
-        return Looks(sure, dice.get(case_id, nan), volumes)
+            confidence = read_image(self.confidence[case_id]).array
+            if confidence.shape != labels.shape:
+                sizes = f"the prediction has the size {labels.shape}, its confidence map {confidence.shape}"
+                raise DataError(
+                    f"case {case_id}: {sizes}",
+                    mend="predict it again with --confidence",
+                )
+            sure = foreground_confidence(confidence, labels)
+        return Looks(sure, dice.get(case_id, nan), volumes, voxel)
 
 
 def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None = None) -> Predicted:
@@ -136,10 +156,12 @@ def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None 
     folder = found.folder
     if found.kind is Kind.EVALUATION and evaluation is not None:
         folder = Path(evaluation.predictions)
-        folder = folder if folder.is_dir() else folder.parent
+        folder = folder.parent if folder.is_file() else folder
     record = read_json(folder / MARKS[Kind.PREDICTION])
     files = label_maps(folder) if folder.is_dir() else {}
     known = {str(scan["id"]) for scan in record.get("scans", [])}
+    if not known and found.kind is Kind.EVALUATION and evaluation is not None:
+        known = {*evaluation.case_ids, *evaluation.unscored}
     if known:  # whatever else lies in the folder was not predicted with these settings
         files = {case: path for case, path in files.items() if case in known}
     joined, renamed = recorded_classes(folder)

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from fewscan.report.compared import ComparedCase
-from fewscan.report.content import Picture
-from fewscan.report.embed import data_uri
+from fewscan.report.document.content import Picture
+from fewscan.report.document.embed import data_uri
 from fewscan.report.orientation import upright
-from fewscan.report.panels import PicturedCase, class_colours
+from fewscan.report.panels.cases import PicturedCase, class_colours
 from fewscan.report.surfaces import AZIMUTH, ELEVATION, Surface, bounds_mm, draw_surfaces, surface
 
 VIEWS = {"from the front": AZIMUTH, "from the back": AZIMUTH + 180}

@@ -75,9 +75,15 @@ class FoundStudy:
         """Names of folders that belong to an earlier form of the study."""
         return left_over(self.folder, self.cells)
 
-    def run(self, cell: Cell) -> Run:
-        """Return the training of a cell."""
-        return Run(run_folder(self.folder, cell))
+    def run(self, cell: Cell) -> Run | None:
+        """Return the training of a cell; None where it is not there, as in what is kept of a study."""
+        folder = run_folder(self.folder, cell)
+        return Run(folder) if folder.is_dir() else None
+
+    def place(self, cell: Cell) -> Path:
+        """Return the folder that says on which machine a cell was trained: its run, or itself in a kept study."""
+        run = self.run(cell)
+        return cell_folder(self.folder, cell) if run is None else run.folder
 
 
 def find_study(folder: Path) -> FoundStudy:

@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 from fewscan.errors import DataError
-from fewscan.metrics.case_scores import ClassScores
-from fewscan.metrics.evaluation import JSON_FILE, Evaluation
+from fewscan.metrics.evaluation import JSON_FILE, Evaluation, number_from_json, scores_from_json
 from fewscan.metrics.jensen import JensenCheck
 from fewscan.metrics.statistics import PairedTest
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
-from fewscan.report.kinds import read_json
-
-_NOT_IN_JSON = {None: nan, "inf": inf, "-inf": -inf}
+from fewscan.report.found.kinds import read_json
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
@@ -36,7 +32,7 @@ def read_evaluation(folder: Path) -> Evaluation | None:
             baseline=data["baseline"],
             largest_component=bool(data["largest_component"]),
             names={int(value): str(name) for value, name in data["names"].items()},
-            scores=tuple(_class_scores(row) for row in data["scores"]),
+            scores=tuple(scores_from_json(row) for row in data["scores"]),
             summary=tuple(_row(SummaryRow, row) for row in data["summary"]),
             comparison=tuple(_comparison(row) for row in data["comparison"]),
             means={label: _row(JensenCheck, check) for label, check in data["means"].items()},
@@ -48,12 +44,6 @@ def read_evaluation(folder: Path) -> Evaluation | None:
         raise DataError(f"{path}: not as `fewscan evaluate` writes it ({text})", mend="evaluate again") from None
 
 
-def _class_scores(row: Mapping[str, Any]) -> ClassScores:
-    scores = {str(metric): _number(value) for metric, value in row["scores"].items()}
-    sizes = int(row["prediction_voxels"]), int(row["truth_voxels"])
-    return ClassScores(str(row["case_id"]), int(row["value"]), *sizes, scores)
-
-
 def _comparison(row: Mapping[str, Any]) -> ComparisonRow:
     found: ComparisonRow = _row(ComparisonRow, {**row, "test": _row(PairedTest, row["test"])})
     return found
@@ -61,9 +51,4 @@ def _comparison(row: Mapping[str, Any]) -> ComparisonRow:
 
 def _row(kind: type[Any], row: Mapping[str, Any]) -> Any:
     names = [field.name for field in fields(kind)]
-    return kind(**{name: row[name] if name in ("label", "metric") else _number(row[name]) for name in names})
-
-
-def _number(value: Any) -> Any:
-    """Return a value with infinity and NaN as numbers again."""
-    return _NOT_IN_JSON[value] if value is None or value in ("inf", "-inf") else value
+    return kind(**{name: row[name] if name in ("label", "metric") else number_from_json(row[name]) for name in names})

@@ -5,8 +5,8 @@ import pytest
 
 from fewscan.errors import DataError
 from fewscan.metrics.evaluate import evaluate
-from fewscan.report.evaluation_file import read_evaluation
-from fewscan.report.naming import named
+from fewscan.report.found.evaluation_file import read_evaluation
+from fewscan.report.found.naming import named
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from fewscan.errors import FewscanError
-from fewscan.report.content import Block, Note
+from fewscan.report.document.content import Block, Note
 
 
 def attempt(what: str, make: Callable[[], Sequence[Block]]) -> list[Block]:

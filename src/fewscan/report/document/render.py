@@ -10,7 +10,7 @@ from math import ceil
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fewscan.report.content import Report
+from fewscan.report.document.content import Report
 
 TEMPLATE, STYLE = "report.html.j2", "report.css"
 
@@ -27,7 +27,7 @@ def render(report: Report, *, made: str, version: str) -> str:
     version : str
         Of fewscan.
     """
-    style = (files("fewscan.report") / "templates" / STYLE).read_text(encoding="utf-8")
+    style = (files("fewscan.report.document") / "templates" / STYLE).read_text(encoding="utf-8")
     sections = [section for section in report.sections if section.blocks]
     page = _environment().get_template(TEMPLATE)
     # the style sheet is part of the package, not of anything that was reported on
@@ -37,7 +37,7 @@ def render(report: Report, *, made: str, version: str) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("fewscan.report"),
+        loader=PackageLoader("fewscan.report.document"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

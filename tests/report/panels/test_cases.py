@@ -6,7 +6,7 @@ import pytest
 from matplotlib.image import imread
 
 from fewscan.data.geometry import Geometry
-from fewscan.report.panels import (
+from fewscan.report.panels.cases import (
     LONGEST_SIDE,
     PicturedCase,
     blend,

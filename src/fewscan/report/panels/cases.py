@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from fewscan.data.geometry import Geometry
 from fewscan.report.compared import ComparedCase
-from fewscan.report.content import Panels, Picture
-from fewscan.report.embed import png_pixels
+from fewscan.report.document.content import Panels, Picture
+from fewscan.report.document.embed import png_pixels
 from fewscan.report.orientation import planes, upright
 from fewscan.report.overlay import CLASS_COLOURS, ERRORS, Example, Plane, paint_errors, paint_labels, planes_of
 

@@ -2,7 +2,7 @@ from math import inf, nan
 
 import pytest
 
-from fewscan.report import words
+from fewscan.report.document import words
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
 from fewscan.errors import DataError
-from fewscan.report.kinds import Kind, read_json, read_json_list, recognise, title_of
+from fewscan.report.found.kinds import Kind, read_json, read_json_list, recognise, title_of
 
 
 def touch(path, text="{}"):

@@ -19,7 +19,7 @@ from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import read_image
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import prepare_channels, read_channels
-from fewscan.errors import FewscanError
+from fewscan.errors import DataError, FewscanError
 from fewscan.metrics.case_scores import bounding_box
 from fewscan.registration.align import start_matrix
 from fewscan.registration.classical import classical_plan
@@ -27,12 +27,12 @@ from fewscan.registration.jacobian import jacobian_determinant
 from fewscan.registration.physical import affine_displacement_mm, displacement_in_voxels
 from fewscan.registration.transform_file import read_displacement
 from fewscan.registration.warping import Warp
-from fewscan.report.content import Panels, Picture
-from fewscan.report.embed import png_pixels
+from fewscan.report.document.content import Panels, Picture
+from fewscan.report.document.embed import png_pixels
+from fewscan.report.document.words import number
 from fewscan.report.orientation import planes, upright, world_axes
 from fewscan.report.overlay import CLASS_COLOURS, paint_labels
-from fewscan.report.panels import PLANE_NAMES, blend, picture_size, resized
-from fewscan.report.words import number
+from fewscan.report.panels.cases import PLANE_NAMES, blend, picture_size, resized
 
 Array = npt.NDArray[Any]
 
@@ -89,6 +89,9 @@ def read_pair(folder: Path, pair: Mapping[str, Any], *, align: str, plan: Plan |
     DataError
         If a file is missing or cannot be read.
     """
+    name = str(pair["id"])
+    if Path(name).name != name:
+        raise DataError(f"pair {name}: is no name of a file", mend="register the pair again")
     sides = {side: [Path(path) for path in pair[side]["images"]] for side in ("moving", "fixed")}
     scans = {side: read_channels(paths, case_id=str(pair[side]["id"])) for side, paths in sides.items()}
     prepared = {}
@@ -98,9 +101,9 @@ def read_pair(folder: Path, pair: Mapping[str, Any], *, align: str, plan: Plan |
     (moving, source), (fixed, target) = scans["moving"], scans["fixed"]
     start = start_matrix(prepared["moving"].meta.prepared, prepared["fixed"].meta.prepared, align=align)
     start_mm = affine_displacement_mm(start, target)
-    field = read_displacement(folder / f"{pair['id']}_field.nii.gz")
+    field = read_displacement(folder / f"{name}_field.nii.gz")
     warp = Warp(field.array, fixed=target, moving=source)
-    labels = folder / f"{pair['id']}_labels.nii.gz"
+    labels = folder / f"{name}_labels.nii.gz"
     voxels = torch.from_numpy(displacement_in_voxels(field.array, target))[None]
     return PicturedPair(
         fixed=fixed[0],

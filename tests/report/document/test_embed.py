@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from fewscan.report.embed import png_file, png_of, png_pixels, svg
+from fewscan.report.document.embed import png_file, png_of, png_pixels, svg
 
 
 def figure(text="x"):

@@ -1,0 +1,1 @@
+"""Pictures of scans inside the page: cases with their labels, registered pairs, surfaces."""
