@@ -6,11 +6,6 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "fewscan"
-PICTURES = (
-    "compared", "compared_planes", "compared_surfaces", "curves", "loss_curves", "orientation", "overlay",
-    "soft_masks", "surfaces",
-)  # fmt: skip
-"""Modules of `fewscan.report` that draw PNG files from arrays, and know nothing of runs or studies."""
 LAYERS = (
     ("augment", "data", "losses", "metrics", "networks"),
     ("pictures",),
@@ -26,8 +21,6 @@ RANK = {name: rank for rank, names in enumerate(LAYERS, start=1) for name in nam
 def part_of(module):
     """Return the part of the package that a module belongs to; what belongs to none is at the bottom."""
     words = module.split(".")[1:]
-    if words[:1] == ["report"] and len(words) > 1 and words[1] in PICTURES:
-        return "pictures"
     return words[0] if words else ""
 
 

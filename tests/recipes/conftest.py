@@ -89,7 +89,7 @@ def train_joint():
             values = {"labelled": 2, "method": "joint", "settings": TINY | (settings or {}), **values}
         with pytest.MonkeyPatch.context() as patched:
             if not pictures:
-                patched.setattr("fewscan.report.curves.save_learning_curves", lambda path, records: None)
+                patched.setattr("fewscan.pictures.curves.save_learning_curves", lambda path, records: None)
                 patched.setattr("fewscan.recipes.joint_rounds.draw", lambda place, folders: None)
             return train(store, out, resume=resume, **values)
 

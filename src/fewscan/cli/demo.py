@@ -135,7 +135,7 @@ def dice_summary(result: "Evaluation") -> dict[str, object]:
 def save_test_cases(path: Path, data: Path, predictions: Path, result: "Evaluation", *, title: str) -> None:
     """Picture the best, the median and the worst test case."""
     from fewscan.data.image_io import read_image
-    from fewscan.report.overlay import Example, save_gallery
+    from fewscan.pictures.overlay import Example, save_gallery
 
     ranked = list(dice_per_case(result).items())
     examples = []

@@ -7,7 +7,7 @@
     STUDY/scores.csv                       one line per cell, case and class
     STUDY/summary.csv  comparison.csv      every mean and spread; every paired test
     STUDY/dice.png                         Dice against labelled scans
-    STUDY/training_loss.png  cases_*.png  surfaces_*.png    see `fewscan.experiments.pictures`
+    STUDY/training_loss.png  cases_*.png  surfaces_*.png    see `fewscan.experiments.study_pictures`
 
 Tables can be made at any time from the cells that are finished; they say which are not.
 """
@@ -25,7 +25,6 @@ from fewscan.experiments.cells import Cell, find_cell, list_cells
 from fewscan.experiments.collect import collect, read_result
 from fewscan.experiments.executor import Executor, LocalExecutor, Queue
 from fewscan.experiments.outputs import Outputs
-from fewscan.experiments.pictures import Drawn, draw_pictures
 from fewscan.experiments.preparation import input_digest, prepare_study
 from fewscan.experiments.state import (
     CELL_FILE,
@@ -38,6 +37,7 @@ from fewscan.experiments.state import (
     state_of,
 )
 from fewscan.experiments.study import Study
+from fewscan.experiments.study_pictures import Drawn, draw_pictures
 from fewscan.experiments.worker import changed_inputs, run_cell
 from fewscan.locking import folder_lock
 from fewscan.progress import progress, say

@@ -40,7 +40,7 @@ class Outputs:
     Attributes
     ----------
     undrawn : dict of str to str
-        Why pictures of `fewscan.experiments.pictures` could not be drawn, by file name.
+        Why pictures of `fewscan.experiments.study_pictures` could not be drawn, by file name.
     folder : Path or None
         Where the tables were written.
     """

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from fewscan.data.prepared import PreparedCase
+from fewscan.pictures.orientation import planes, upright
+from fewscan.pictures.soft_masks import SoftMaskPlane, save_round, save_strip
 from fewscan.recipes.mask_store import MaskStore
 from fewscan.recipes.pseudo_masks import MaskMaker
-from fewscan.report.orientation import planes, upright
-from fewscan.report.soft_masks import SoftMaskPlane, save_round, save_strip
 from fewscan.tensor_file import read_tensors, write_tensors
 
 SHOWN = 3

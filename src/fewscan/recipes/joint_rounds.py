@@ -227,7 +227,7 @@ class JointTraining:
         self.fabric.barrier()
 
     def _write_models(self, history: list[RoundRecord]) -> None:
-        from fewscan.report.curves import save_learning_curves
+        from fewscan.pictures.curves import save_learning_curves
         from fewscan.training.log import read_log
 
         folder, last = self.run.folder, history[-1].round

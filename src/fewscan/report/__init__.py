@@ -1,1 +1,1 @@
-"""Pictures and reports."""
+"""The HTML report."""

@@ -269,7 +269,7 @@ def _details(settings: TrainSettings, split: Split, plan: Plan) -> dict[str, Any
 
 
 def _finish(run: Any, training: Training) -> None:
-    from fewscan.report.curves import save_learning_curves
+    from fewscan.pictures.curves import save_learning_curves
 
     records = read_log(run.folder / "log.jsonl")
     save_learning_curves(run.folder / "curves.png", records)

@@ -1,6 +1,6 @@
 """Learning curves of one run, a small chart for each: total loss, every term, validation Dice, learning rate, memory.
 
-Raw values are faint, their moving mean (`fewscan.report.curves`) is drawn above them. Where a term's weight is not 1,
+Raw values are faint, their moving mean (`fewscan.pictures.curves`) is drawn above them. Where a term's weight is not 1,
 its value without the weight is dashed. In a run of several stages a term belongs to its stage.
 """
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from fewscan.pictures.curves import SMOOTH_OVER, moving_mean
+from fewscan.pictures.loss_curves import LOG_FROM
 from fewscan.report.charts.style import COLOURS, FAINT, INK, chart
-from fewscan.report.curves import SMOOTH_OVER, moving_mean
 from fewscan.report.document.content import Picture
 from fewscan.report.document.embed import svg
 from fewscan.report.document.words import for_picture, number
-from fewscan.report.loss_curves import LOG_FROM
 
 FEW = 6
 """Fewer points than this are marked, so that a short line is seen."""

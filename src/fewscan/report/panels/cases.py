@@ -1,6 +1,6 @@
 """One scan as small pictures: scan, truth, prediction, errors and confidence, in each plane.
 
-Planes are those of `fewscan.report.orientation`, through the centre of the true labels (of the predicted ones where
+Planes are those of `fewscan.pictures.orientation`, through the centre of the true labels (of the predicted ones where
 there is no truth), zoomed to the labels. Confidence is painted over the scan: nothing where the network was certain,
 dark violet to yellow the less probable its chosen label was.
 """
@@ -15,11 +15,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from fewscan.data.geometry import Geometry
-from fewscan.report.compared import ComparedCase
+from fewscan.pictures.compared import ComparedCase
+from fewscan.pictures.orientation import planes, upright
+from fewscan.pictures.overlay import CLASS_COLOURS, ERRORS, Example, Plane, paint_errors, paint_labels, planes_of
 from fewscan.report.document.content import Panels, Picture
 from fewscan.report.document.embed import png_pixels
-from fewscan.report.orientation import planes, upright
-from fewscan.report.overlay import CLASS_COLOURS, ERRORS, Example, Plane, paint_errors, paint_labels, planes_of
 
 Array = npt.NDArray[Any]
 

@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fewscan.report.compared import ComparedCase
+from fewscan.pictures.compared import ComparedCase
+from fewscan.pictures.orientation import upright
+from fewscan.pictures.surfaces import AZIMUTH, ELEVATION, Surface, bounds_mm, draw_surfaces, surface
 from fewscan.report.document.content import Picture
 from fewscan.report.document.embed import data_uri
-from fewscan.report.orientation import upright
 from fewscan.report.panels.cases import PicturedCase, class_colours
-from fewscan.report.surfaces import AZIMUTH, ELEVATION, Surface, bounds_mm, draw_surfaces, surface
 
 VIEWS = {"from the front": AZIMUTH, "from the back": AZIMUTH + 180}
 PANEL_INCHES, DPI = 3.0, 130

@@ -21,6 +21,8 @@ from fewscan.data.plan import Plan
 from fewscan.data.prepare import prepare_channels, read_channels
 from fewscan.errors import DataError, FewscanError
 from fewscan.metrics.case_scores import bounding_box
+from fewscan.pictures.orientation import planes, upright, world_axes
+from fewscan.pictures.overlay import CLASS_COLOURS, paint_labels
 from fewscan.registration.align import start_matrix
 from fewscan.registration.classical import classical_plan
 from fewscan.registration.jacobian import jacobian_determinant
@@ -30,8 +32,6 @@ from fewscan.registration.warping import Warp
 from fewscan.report.document.content import Panels, Picture
 from fewscan.report.document.embed import png_pixels
 from fewscan.report.document.words import number
-from fewscan.report.orientation import planes, upright, world_axes
-from fewscan.report.overlay import CLASS_COLOURS, paint_labels
 from fewscan.report.panels.cases import PLANE_NAMES, blend, picture_size, resized
 
 Array = npt.NDArray[Any]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fewscan.report.compared import ComparedCase
-from fewscan.report.compared_surfaces import save_surfaces
+from fewscan.pictures.compared import ComparedCase
+from fewscan.pictures.compared_surfaces import save_surfaces
 from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Fold, Picture
 from fewscan.report.document.embed import png_of

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewscan.experiments.tables import Table
+from fewscan.pictures.curves import SMOOTH_OVER
 from fewscan.report.charts.learning import as_arrays, learning_charts, mean_of_last
-from fewscan.report.curves import SMOOTH_OVER
 from fewscan.report.document.content import Block, Gallery, Note, Text
 from fewscan.report.document.words import number
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from fewscan.experiments.outputs import CURVE
-from fewscan.experiments.pictures import LOSSES, PLANES, SURFACES, draw_pictures
+from fewscan.experiments.study_pictures import LOSSES, PLANES, SURFACES, draw_pictures
 from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Fold, Note, Picture, Text
 from fewscan.report.document.embed import png_file

@@ -7,7 +7,7 @@ no structure vanishes, however thin, and the surface stays within one voxel of t
 (G. Taubin, SIGGRAPH 1995), so that volumes do not shrink.
 
 Arrays are (x, y, z); a vertex at 0 mm is the centre of the first voxel. Pictures take axes that point to the patient's
-left, back and head, as `fewscan.report.orientation.upright` gives them.
+left, back and head, as `fewscan.pictures.orientation.upright` gives them.
 """
 
 from collections.abc import Sequence

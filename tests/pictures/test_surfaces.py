@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fewscan.report.surfaces import Surface, bounds_mm, draw_surfaces, surface, vertex_normals, view_axes
+from fewscan.pictures.surfaces import Surface, bounds_mm, draw_surfaces, surface, vertex_normals, view_axes
 
 
 def ball(radius_mm, spacing_mm):

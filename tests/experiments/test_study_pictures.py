@@ -13,8 +13,8 @@ from fewscan.experiments.cells import list_cells
 from fewscan.experiments.collect import collect
 from fewscan.experiments.compare import compare
 from fewscan.experiments.outputs import Outputs
-from fewscan.experiments.pictures import choose_cases, draw_pictures
 from fewscan.experiments.state import cell_folder
+from fewscan.experiments.study_pictures import choose_cases, draw_pictures
 
 DICE = [0.5, 0.9, 0.7, 0.7, 0.6, 0.8]
 SIZES = {2: (20, 24), 3: (20, 24, 16)}
@@ -55,7 +55,7 @@ def write_cell(folder, cell, size, shift):
 def coarse(monkeypatch):
     """Draw small pictures, which takes less time."""
     for module in ("compared_planes", "compared_surfaces", "loss_curves"):
-        monkeypatch.setattr(f"fewscan.report.{module}.DPI", 30)
+        monkeypatch.setattr(f"fewscan.pictures.{module}.DPI", 30)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_the_first_seed_that_the_baseline_has_is_shown_with_the_methods_that_hav
 ):
     shown = []
     monkeypatch.setattr(
-        "fewscan.report.compared_planes.save_planes",
+        "fewscan.pictures.compared_planes.save_planes",
         lambda path, cases, *, class_names, title: shown.append((len(cases[0].predictions), title)),
     )
     study, cells, folder = drawable(skip=skip)

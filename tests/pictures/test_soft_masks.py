@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.image import imread
 
-from fewscan.report.soft_masks import SoftMaskPlane, save_round, save_strip
+from fewscan.pictures.soft_masks import SoftMaskPlane, save_round, save_strip
 
 
 def _plane(value):

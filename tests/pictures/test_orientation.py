@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewscan.data.geometry import Geometry
-from fewscan.report.orientation import planes, upright, world_axes
+from fewscan.pictures.orientation import planes, upright, world_axes
 
 
 def grid(size, direction, spacing_mm=None):

@@ -22,7 +22,7 @@ from scipy import ndimage
 from fewscan.data.geometry import Geometry
 from fewscan.files import write_atomically
 from fewscan.metrics.overlap import count_overlap
-from fewscan.report.orientation import planes, upright
+from fewscan.pictures.orientation import planes, upright
 
 Array = npt.NDArray[Any]
 

@@ -3,10 +3,10 @@ import pytest
 from matplotlib.image import imread
 
 from fewscan.data.geometry import Geometry
-from fewscan.report import compared_surfaces
-from fewscan.report.compared import ComparedCase
-from fewscan.report.compared_surfaces import round_length, save_surfaces, signed_distance_mm
-from fewscan.report.surfaces import surface
+from fewscan.pictures import compared_surfaces
+from fewscan.pictures.compared import ComparedCase
+from fewscan.pictures.compared_surfaces import round_length, save_surfaces, signed_distance_mm
+from fewscan.pictures.surfaces import surface
 
 SIZE = (20, 20, 12)
 SPACING_MM = (1.0, 1.0, 2.0)

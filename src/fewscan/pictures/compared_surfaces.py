@@ -23,10 +23,10 @@ from scipy.spatial import cKDTree
 
 from fewscan.files import write_atomically
 from fewscan.metrics.overlap import Mask, count_overlap
-from fewscan.report.compared import ComparedCase, wrapped
-from fewscan.report.orientation import upright
-from fewscan.report.overlay import CLASS_COLOURS
-from fewscan.report.surfaces import (
+from fewscan.pictures.compared import ComparedCase, wrapped
+from fewscan.pictures.orientation import upright
+from fewscan.pictures.overlay import CLASS_COLOURS
+from fewscan.pictures.surfaces import (
     AZIMUTH,
     ELEVATION,
     Faces,

@@ -1,8 +1,8 @@
 """Planes of a few scans, one column for the truth and one for every method, as the figures of papers show them.
 
 The truth is painted over the scan. A method's column shows the outline of its classes and, filled, every voxel where it
-differs from the truth; the colours are those of `fewscan.report.overlay`. Planes go through the centre of the true
-labels and are upright as in `fewscan.report.orientation`.
+differs from the truth; the colours are those of `fewscan.pictures.overlay`. Planes go through the centre of the true
+labels and are upright as in `fewscan.pictures.orientation`.
 """
 
 import io
@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fewscan.files import write_atomically
-from fewscan.report.compared import ComparedCase, wrapped
-from fewscan.report.overlay import (
+from fewscan.pictures.compared import ComparedCase, wrapped
+from fewscan.pictures.overlay import (
     CLASS_COLOURS,
     ERRORS,
     INK,

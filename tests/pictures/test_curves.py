@@ -3,8 +3,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from fewscan.report import curves
-from fewscan.report.curves import moving_mean, save_learning_curves
+from fewscan.pictures import curves
+from fewscan.pictures.curves import moving_mean, save_learning_curves
 
 
 def step(number, **products):

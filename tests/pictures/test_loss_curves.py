@@ -3,8 +3,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from fewscan.report import loss_curves
-from fewscan.report.loss_curves import LossCurve, over_seeds, panel_rows, save_loss_curves
+from fewscan.pictures import loss_curves
+from fewscan.pictures.loss_curves import LossCurve, over_seeds, panel_rows, save_loss_curves
 
 
 def step(number, loss=None, **products):

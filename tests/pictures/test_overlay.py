@@ -4,8 +4,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from fewscan.data.geometry import Geometry
-from fewscan.report import overlay
-from fewscan.report.overlay import ADDED, CLASS_COLOURS, CONFUSED, MISSED, Example, save_gallery, save_overlay
+from fewscan.pictures import overlay
+from fewscan.pictures.overlay import ADDED, CLASS_COLOURS, CONFUSED, MISSED, Example, save_gallery, save_overlay
 
 NAMES = {1: "ventricle", 2: "myocardium"}
 

@@ -6,10 +6,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from fewscan.data.geometry import Geometry
-from fewscan.report import compared_planes
-from fewscan.report.compared import ComparedCase
-from fewscan.report.compared_planes import save_planes
-from fewscan.report.overlay import ADDED, MISSED
+from fewscan.pictures import compared_planes
+from fewscan.pictures.compared import ComparedCase
+from fewscan.pictures.compared_planes import save_planes
+from fewscan.pictures.overlay import ADDED, MISSED
 
 NAMES = {1: "ventricle", 2: "myocardium"}
 

@@ -22,7 +22,7 @@ from fewscan.experiments.curve import line_colours
 from fewscan.experiments.outputs import Outputs
 from fewscan.experiments.preparation import TEST_LIST
 from fewscan.experiments.state import AS_PREDICTED, PREDICTIONS, cell_folder, run_folder
-from fewscan.report.compared import ComparedCase
+from fewscan.pictures.compared import ComparedCase
 from fewscan.training.log import read_log
 
 LOSSES, PLANES, SURFACES = "training_loss.png", "cases_{}.png", "surfaces_{}.png"
@@ -117,7 +117,7 @@ def _shown(outputs: Outputs, lines: Sequence[Line]) -> Shown | None:
 
 
 def _draw_losses(path: Path, outputs: Outputs, lines: Sequence[Line], folder: Path) -> None:
-    from fewscan.report.loss_curves import LossCurve, save_loss_curves
+    from fewscan.pictures.loss_curves import LossCurve, save_loss_curves
 
     methods = {outputs.maker.title(line.row): line.row.method for line in lines}
     colours = line_colours([method == outputs.study.baseline for method in methods.values()])
@@ -133,8 +133,8 @@ def _draw_losses(path: Path, outputs: Outputs, lines: Sequence[Line], folder: Pa
 def _draw_cases(
     drawn: Drawn, shown: Shown, outputs: Outputs, dataset: Dataset, folder: Path, labelled: Labelled
 ) -> None:
-    from fewscan.report.compared_planes import save_planes
-    from fewscan.report.compared_surfaces import save_surfaces
+    from fewscan.pictures.compared_planes import save_planes
+    from fewscan.pictures.compared_surfaces import save_surfaces
 
     names = shown.baseline.names
     seed, baseline = shown.baseline.cell.seed, outputs.maker.title(shown.baseline.cell.row)

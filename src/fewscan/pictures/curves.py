@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fewscan.files import write_atomically
-from fewscan.report.overlay import CLASS_COLOURS
+from fewscan.pictures.overlay import CLASS_COLOURS
 
 FloatArray = npt.NDArray[np.float64]
 

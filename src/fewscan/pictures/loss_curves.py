@@ -22,7 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from fewscan.files import write_atomically
-from fewscan.report.curves import SMOOTH_OVER, moving_mean
+from fewscan.pictures.curves import SMOOTH_OVER, moving_mean
 
 FloatArray = npt.NDArray[np.float64]
 Record = Mapping[str, Any]

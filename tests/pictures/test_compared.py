@@ -1,7 +1,7 @@
 import numpy as np
 
 from fewscan.data.geometry import Geometry
-from fewscan.report.compared import ComparedCase, wrapped
+from fewscan.pictures.compared import ComparedCase, wrapped
 
 
 def test_zooming_keeps_every_label_with_a_margin():
