@@ -41,7 +41,7 @@ class UncertaintyAwareMeanTeacher(MeanTeacher):
         "q = mean of K noisy p_T;  u = -sum q ln q;  H = (a + (1 - a) r_H(t)) ln C"
     )
     parts = "student + teacher (its moving average)"
-    when = "Where a Mean Teacher's teacher is often unsure; level with it at 2 to 18 labels, at a third more time."
+    when = "Where a Mean Teacher's teacher is often unsure; level with it at 2 to 18 labels, at more cost."
     tuned = "as mean_teacher, with fewer and cheaper teacher passes"
     hyper_parameters = UncertaintyAwareParameters
     presets = {

@@ -15,8 +15,8 @@ ALIKE = 0.6
 """`coarse_likeness` of scans that registration lays onto each other well: cropped hippocampi have 0.62 (3-D) and 0.94
 (one slice), left atria 0.41, cine hearts 0.34."""
 MANY = 10
-"""Labelled scans up to which Mean Teacher is taken to be worth twice the time of supervised training: its gain was clear
-with 2, 4 and 9 hippocampi and could not be shown with 18."""
+"""Labelled scans up to which Mean Teacher is taken to be worth twice the time of supervised training: its gain was
+clear with 2, 4 and 9 hippocampi and could not be shown with 18."""
 
 
 class Facts(NamedTuple):
