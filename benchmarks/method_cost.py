@@ -1,4 +1,4 @@
-"""What one training step of each method costs, relative to supervised training on the same number of images.
+"""What a step of the teachers costs, relative to supervised training on as many images and to UA-MT written plainly.
 
     python benchmarks/method_cost.py --full --out benchmarks/results/method_cost.json
 
@@ -7,7 +7,7 @@ default takes seconds. Methods run as the engine runs them: channels-last, bf16 
 kept. The last row is UA-MT written down plainly, in a process with PyTorch's defaults: float32, contiguous, one teacher
 pass after the other, all of them kept. Rows take turns, so that a drift of the machine's speed touches all of them;
 ratios are of medians, of wall-clock and of processor time. On a busy machine trust the latter, with ``--threads 1``.
-Neither augmentation nor reading is included.
+Neither augmentation nor reading is included. What all methods cost is told by ``method_costs_table.py``.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from torch import Tensor
 from fewscan.data.batch import Batch
 from fewscan.losses.segmentation import dice_cross_entropy
 from fewscan.methods.base import Context, Method
-from fewscan.methods.registry import method_class, method_names
+from fewscan.methods.registry import method_class
 from fewscan.networks.allocator import keep_freed_memory
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.layout import best_layout
@@ -134,9 +134,7 @@ def make_rows(
     spec, patch = NetworkSpec(name=arguments.network), arguments.patch
     labelled, unlabelled = arguments.labelled, arguments.unlabelled
     rows: dict[str, Callable[[], tuple[float, float]]] = {}
-    for name in method_names():
-        if method_class(name).task != "segmentation":
-            continue  # whole scans and another network: not comparable
+    for name in arguments.methods:
         two_streams = method_class(name).uses_unlabelled
         for preset in ("paper", "recommended") if two_streams else ("recommended",):
             method = make_method(name, preset, spec, patch).to(memory_format=layout)  # type: ignore[call-overload]
@@ -160,6 +158,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="V-Net, 112x112x80, 2 + 2 patches")
+    parser.add_argument("--methods", nargs="+", default=["supervised", "mean_teacher", UAMT])
     parser.add_argument("--network", default="unet")
     parser.add_argument("--patch", type=int, nargs="+", default=[32, 32, 32])
     parser.add_argument("--labelled", type=int, default=2)
