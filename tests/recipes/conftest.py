@@ -29,6 +29,7 @@ TINY = {
     "hyper.first_registration": 2,
     "hyper.later_segmentation": 2,
     "hyper.later_registration": 2,
+    "hyper.later_rate": 0.5,
     "hyper.views": 3,
     "hyper.registration.network.options.filters": [4, 4],
     "hyper.registration.batch.unlabelled": 2,

@@ -54,7 +54,7 @@ def test_every_stage_is_an_ordinary_run_and_the_run_has_three_models(finished):
             assert Run(finished.folder / "stages" / name).finished
             assert load_model(finished.folder / "stages" / name)
     methods = [Run(finished.folder / "stages" / f"{k}-segmentation").settings.method for k in range(3)]
-    assert methods == ["supervised", "pseudo_supervised", "pseudo_supervised"]
+    assert methods == ["mean_teacher", "pseudo_supervised", "pseudo_supervised"]
     assert finished.finished
     assert finished.summary["training_seconds"] >= 0
     last = load_model(finished.folder / "stages" / "2-segmentation")[0].state_dict()
@@ -78,8 +78,8 @@ def test_steps_of_all_stages_add_up_and_the_log_counts_on(finished):
     assert all(0 <= record["mean_dice"] <= 1 for record in rounds)
     assert set(rounds[1]["seconds"]) == {"masks", "segmentation", "registration"}
     terms = {r["stage"] + str(r["round"]): list(r["terms"]) for r in records if r["kind"] == "step"}
-    assert terms["segmentation0"] == ["supervised"]
-    assert terms["segmentation1"] == ["supervised", "pseudo"]
+    assert terms["segmentation0"] == ["supervised", "consistency"]
+    assert terms["segmentation1"] == ["supervised", "pseudo", "pseudo_cross_entropy"]
     assert terms["registration0"] == ["similarity", "labels", "smoothness"]
 
 
@@ -223,15 +223,15 @@ def test_true_labels_train_labelled_scans_and_soft_masks_the_others(flat_store, 
         assert ((masks > 0.05) & (masks < 0.95)).any()  # soft
 
 
-def test_without_unlabelled_scans_it_is_supervised_training_and_registration(flat_store, train_joint, tmp_path, capsys):
+def test_without_unlabelled_scans_it_is_round_0(flat_store, train_joint, tmp_path, capsys):
     run = train_joint(flat_store, tmp_path / "run", labelled=6, quiet=False)
     assert "no unlabelled scans" in capsys.readouterr().out
     assert sorted(path.name for path in (run.folder / "stages").iterdir()) == ["0-registration", "0-segmentation"]
     assert (run.folder / "model_combined.safetensors").is_file()
-    supervised = train(
+    alone = train(
         flat_store,
-        tmp_path / "supervised",
-        method="supervised",
+        tmp_path / "alone",
+        method="mean_teacher",
         labelled=6,
         quiet=True,
         device="cpu",
@@ -244,7 +244,7 @@ def test_without_unlabelled_scans_it_is_supervised_training_and_registration(fla
             "iterations": 6,
         },
     )
-    first, second = (load_model(each.folder)[0].state_dict() for each in (run, supervised))
+    first, second = (load_model(each.folder)[0].state_dict() for each in (run, alone))
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
