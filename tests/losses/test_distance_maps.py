@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from fewscan.losses.distance_maps import distance_to_nearest, signed_distance_maps
+from fewscan.losses.distance_maps import distance_loss, distance_to_nearest, signed_distance_maps
 
 
 def by_scipy(labels, classes):
@@ -83,3 +83,10 @@ def test_a_gpu_gives_the_same_maps():
     labels = torch.randint(3, (2, 20, 16, 24), generator=torch.Generator().manual_seed(0))
     there = signed_distance_maps(labels.cuda(), 3)
     torch.testing.assert_close(there.cpu(), signed_distance_maps(labels, 3))
+
+
+def test_distance_loss_is_zero_for_the_true_map():
+    labels = torch.randint(3, (2, 6, 6), generator=torch.Generator().manual_seed(0))
+    maps = signed_distance_maps(labels, 3)
+    assert distance_loss(maps, labels).item() == 0
+    assert distance_loss(maps + 0.5, labels).item() == pytest.approx(0.25)

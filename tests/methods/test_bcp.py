@@ -90,9 +90,3 @@ def test_the_ramp_begins_after_pretraining(method):
     made = method("bcp", pretrain=0.2, ramp="sigmoid", ramp_length=0.4, unlabelled_weight=0.5, iterations=100)
     expected = [0.5 * math.exp(-5), 0.5 * math.exp(-5), 0.5 * math.exp(-1.25), 0.5]
     assert [made.weights(step)["pseudo"] for step in (0, 20, 40, 60)] == pytest.approx(expected)
-
-
-def test_predicts_with_the_network_asked_for(method):
-    student, teacher = method("bcp", predict_with="student"), method("bcp", predict_with="teacher")
-    assert student.predictor() is student.student
-    assert teacher.predictor() is teacher.teacher.network

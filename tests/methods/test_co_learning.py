@@ -5,13 +5,10 @@ import math
 import pytest
 import torch
 
-from fewscan.errors import UsageError
 from fewscan.methods import co_learning
-from fewscan.networks.registry import NetworkSpec
 
 NAME = "co_learning"
 QUIET = {"strong_students": False, "teacher_mode": "eval"}
-WIDER = {"name": "unet", "options": {"filters": [4, 16]}}
 
 
 def probabilities(network, images):
@@ -74,68 +71,6 @@ def test_both_students_may_get_both_mixes(method, batch, fixed_box):
     torch.testing.assert_close(made.loss(given, 0)["mix"], torch.stack(halves).mean())
 
 
-def test_the_teacher_follows_both_students(method):
-    made = method(NAME, preset="paper", alpha=0.02, beta=0.06)
-    weights = [next(network.parameters()) for network in (made.first, made.second, made.teacher.network)]
-    torch.testing.assert_close(weights[2], 0.25 * weights[0] + 0.75 * weights[1])  # starts as their weighted average
-    with torch.no_grad():
-        for weight, value in zip(weights, (1.0, 5.0, 10.0), strict=True):
-            weight.fill_(value)
-    made.after_step(10_000)
-    # 0.92 * 10 + 0.02 * 1 + 0.06 * 5
-    torch.testing.assert_close(weights[2], torch.full_like(weights[2], 9.52))
-    made.after_step(0)  # warm-up: alpha + beta is 1
-    torch.testing.assert_close(weights[2], torch.full_like(weights[2], 4.0))
-
-
-def test_students_differ_in_structure(method):
-    made = method(NAME, preset="paper")
-    assert (made.first.options.upsampling, made.first.options.residual) == ("linear", False)
-    assert (made.second.options.upsampling, made.second.options.residual) == ("nearest", True)
-    assert made.teacher.network.options == made.first.options
-
-
-def test_they_start_alike_where_wanted(method):
-    for same in (True, False):
-        made = method(NAME, preset="paper", same_start=same)
-        pairs = zip(made.first.parameters(), made.second.parameters(), strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs) == same
-
-
-@pytest.mark.parametrize("values", [{"teacher": "averaged"}, {"teacher": "per_student", "same_start": True}])
-def test_networks_of_other_shapes_are_refused_at_once(values, method):
-    with pytest.raises(UsageError, match=r"decoder\.levels\.0.* is \(4, 12, .* in one and \(4, 20, ") as caught:
-        method(NAME, preset="paper", second=WIDER, **values)
-    assert "per_student" in caught.value.mend
-
-
-def test_each_student_may_have_its_own_teacher(method, batch):
-    given = batch()
-    made = method(NAME, preset="paper", **QUIET, second=WIDER, teacher="per_student", alpha=0.03, beta=0.01).eval()
-    each = [probabilities(network, given.unlabelled) for network in (made.first, made.second)]
-    found = made.teacher.probabilities(given.unlabelled)
-    torch.testing.assert_close(found, 0.75 * each[0] + 0.25 * each[1])  # they start as their students
-    before = [next(network.parameters()).clone() for network in (made.first, made.second)]
-    with torch.no_grad():
-        for network in (made.first, made.second):
-            next(network.parameters()).add_(1.0)
-    made.after_step(10_000)
-    for teacher, start in zip(made.teacher.teachers, before, strict=True):
-        torch.testing.assert_close(next(teacher.network.parameters()), start + 0.04)
-    assert made.predictor() is made.teacher.teachers[0].network
-
-
-def test_predicts_with_the_network_asked_for_and_says_what_builds_it(method, small_network):
-    spec = small_network["segmentation"]
-    made = {kind: method(NAME, predict_with=kind) for kind in ("teacher", "first", "second")}
-    assert made["teacher"].predictor() is made["teacher"].teacher.network
-    assert made["first"].predictor() is made["first"].first
-    assert made["second"].predictor() is made["second"].second
-    assert made["first"].predictor_spec(spec) == made["teacher"].predictor_spec(spec) == spec
-    residual = NetworkSpec(name="unet", options={**spec.options, "upsampling": "nearest", "residual": True})
-    assert made["second"].predictor_spec(spec) == residual
-
-
 def test_pretraining_is_on_labelled_patches_alone(method, batch, fixed_box):
     made, given = method(NAME, preset="paper", **QUIET, pretrain=0.3).eval(), batch()
     assert made.loss(given, 3).keys() == {"supervised", "cross", "teacher", "mix"}
@@ -167,3 +102,10 @@ def test_weights_follow_the_ramp(method):
     ramped = method(NAME, preset="paper", ramp="sigmoid", ramp_length=0.4, iterations=100)
     assert ramped.weights(20)["mix"] == pytest.approx(math.exp(-1.25))
     assert ramped.weights(40)["cross"] == 1.0
+
+
+def test_the_ramp_begins_after_pretraining(method):
+    """And not before, when no ramped term is there: it would begin with a jump."""
+    made = method(NAME, pretrain=0.2, ramp="sigmoid", ramp_length=0.4, unlabelled_weight=0.5, iterations=100)
+    expected = [0.5 * math.exp(-5), 0.5 * math.exp(-5), 0.5 * math.exp(-1.25), 0.5]
+    assert [made.weights(step)["cross"] for step in (0, 20, 40, 60)] == pytest.approx(expected)

@@ -12,7 +12,7 @@ this on the host at every step.)
 import torch
 from torch import Tensor
 
-from fewscan.losses.probabilities import one_hot
+from fewscan.losses.probabilities import at_least_float32, one_hot
 
 # offsets between looks at whether the search along an axis is over: a look makes a GPU wait
 _LOOK_EVERY = 8
@@ -38,6 +38,20 @@ def signed_distance_maps(labels: Tensor, classes: int) -> Tensor:
     some, rest = inside.flatten(2).any(2), ~inside.flatten(2).all(2)
     uniform = (1.0 - some.float() - (1.0 - rest.float())).view(*some.shape, *[1] * (labels.ndim - 1))
     return torch.where(uniform == 0, outward - inward, uniform)
+
+
+def distance_loss(distances: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of |z - z(y)|^2 over voxels and foreground classes.
+
+    Parameters
+    ----------
+    distances : Tensor
+        z, ``(batch, classes - 1, *spatial)``.
+    labels : Tensor
+        ``(batch, *spatial)``.
+    """
+    target = signed_distance_maps(labels, classes=distances.shape[1] + 1)
+    return (at_least_float32(distances) - target).square().mean()
 
 
 def _relative(distance: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from fewscan.data.batch import Batch
 from fewscan.losses.probabilities import at_least_float32
 from fewscan.methods.base import Adversary, HyperParameters, Method
 from fewscan.methods.discrimination import AdversarialParameters, adversary_of, fooling, telling_apart
-from fewscan.methods.supervised import Supervised, supervised_loss
+from fewscan.methods.published import SSL4MIS
+from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.discriminator import Discriminator
 from fewscan.networks.modes import evaluation_mode
@@ -33,12 +34,7 @@ class Adversarial(Method):
     tuned = "as published but for the shorter ramp tuned for mean_teacher; not tuned itself"
     hyper_parameters: ClassVar[type[HyperParameters]] = AdversarialParameters
     presets = {
-        "paper": {
-            **Supervised.presets["paper"],
-            "batch": {"labelled": 2, "unlabelled": 2},
-            "iterations": 30000,
-            "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
-        },
+        "paper": SSL4MIS,
         "recommended": {"hyper": {"ramp_length": 0.3}},
     }
     uses_unlabelled = True

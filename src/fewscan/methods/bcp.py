@@ -12,29 +12,26 @@ keeps the best of stage (6) on the test set; here it is simply the beginning of 
 patch is mixed with the one before it, and in stage (3) every patch is used at least once, whatever their numbers.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewscan.data.batch import Batch
-from fewscan.losses.probabilities import one_hot
 from fewscan.losses.region import region_loss
-from fewscan.methods.base import HyperParameters, Method
-from fewscan.methods.dtc import LEFT_ATRIUM
-from fewscan.methods.mixing import box_mask, mix_both_ways, mix_labelled, mixing_pairs
-from fewscan.methods.pseudo_labels import PseudoLabelParameters, pseudo_labels
+from fewscan.methods.base import HyperParameters
+from fewscan.methods.copy_paste import CopyPasteParameters, copy_paste, mix_labelled
+from fewscan.methods.mixing import box_mask
+from fewscan.methods.pseudo_labels import pseudo_labels
+from fewscan.methods.published import LEFT_ATRIUM
 from fewscan.methods.ramps import RampKind
-from fewscan.methods.teacher import Teacher, TeacherMode
-from fewscan.networks.builder import NetworkBuilder
+from fewscan.methods.student_teacher import StudentTeacher, StudentTeacherParameters
 
 
-class BCPParameters(PseudoLabelParameters):
+class BCPParameters(CopyPasteParameters, StudentTeacherParameters):
     """Of eqs. 1 to 6; the defaults are the published values."""
 
-    box: float = Field(2 / 3, gt=0, le=1, description="side of the box; Bai et al. 2023")
-    pretrain: float = Field(2 / 17, ge=0, lt=1, description="share of the run; public code: 2 000 of 17 000 steps")
     cross_entropy_weight: float = Field(0.5, ge=0, description="a; public code")
     dice_weight: float = Field(0.5, ge=0, description="b; public code")
     pseudo_cross_entropy_weight: float = Field(0.5, ge=0, description="a of pseudo-labels; public code")
@@ -43,12 +40,9 @@ class BCPParameters(PseudoLabelParameters):
     largest_component: bool = Field(True, description="eq. 2; Bai et al. 2023")
     unlabelled_weight: float = Field(0.5, ge=0, description="w; Bai et al. 2023")
     ramp: RampKind = Field("none", description="how w grows once eq. 6 is over; public code: not at all")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="d; Bai et al. 2023")
-    teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
-    predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
 
 
-class BCP(Method):
+class BCP(StudentTeacher):
     """A student that sees mixed patches only, and a teacher that labels them."""
 
     name = "bcp"
@@ -83,27 +77,20 @@ class BCP(Method):
     }
     uses_unlabelled = True
 
-    def networks(self, build: NetworkBuilder) -> None:
-        """Build the student; the teacher starts as its copy."""
-        self.student = build()
-        self.teacher = Teacher(self.student, decay=self.hyper.ema_decay, mode=self.hyper.teacher_mode)
-
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return both terms of eq. 3, or eq. 6 at first and where there is no unlabelled patch."""
         box = box_mask(batch.images.shape[2:], side=self.hyper.box, device=batch.images.device)
-        if self.since_pretraining(step) < 0 or len(batch.unlabelled) == 0:
+        if self.hyper.since_pretraining(step, self.context) < 0 or len(batch.unlabelled) == 0:
             shown, labels = mix_labelled(batch.images, batch.labels, box)  # eq. 6
             return {"supervised": self.part(self.student(shown), labels, torch.ones_like(box))}
         pseudo = pseudo_labels(self.teacher.probabilities(batch.unlabelled), self.hyper)  # eq. 2
-        true = one_hot(batch.labels, self.context.classes, dtype=pseudo.dtype)
-        pairs = mixing_pairs(len(true), len(pseudo))
-        images = mix_both_ways(batch.images, batch.unlabelled, box, pairs)  # eq. 1
-        targets = mix_both_ways(true, pseudo, box, pairs)
-        first, second = self.student(torch.cat(images)).chunk(2)
-        return {
-            "supervised": self.part(first, targets[0], ~box) + self.part(second, targets[1], box),
-            "pseudo": self.part(first, targets[0], box, pseudo=True) + self.part(second, targets[1], ~box, pseudo=True),
-        }
+        mixes = copy_paste(batch, pseudo, box)  # eq. 1
+        answers = self.student(torch.cat([mix.images for mix in mixes])).chunk(2)
+        terms: dict[str, list[Tensor]] = {"supervised": [], "pseudo": []}
+        for logits, mix in zip(answers, mixes, strict=True):  # eq. 3
+            terms["supervised"].append(self.part(logits, mix.target, mix.true))
+            terms["pseudo"].append(self.part(logits, mix.target, ~mix.true, pseudo=True))
+        return {name: torch.stack(parts).sum() for name, parts in terms.items()}
 
     def part(self, logits: Tensor, target: Tensor, region: Tensor, *, pseudo: bool = False) -> Tensor:
         """Return eq. 4 with the weights of true labels or of pseudo-labels."""
@@ -118,19 +105,10 @@ class BCP(Method):
             include_background=hyper.dice_background,
         )
 
-    def since_pretraining(self, step: int) -> int:
-        """Return the steps since the end of eq. 6; negative before."""
-        return step - int(self.hyper.pretrain * self.context.iterations)
-
     def weights(self, step: int) -> dict[str, float]:
         """Return w, from the end of eq. 6."""
-        since = max(0, self.since_pretraining(step))
-        return {"pseudo": self.hyper.unlabelled_weight * self.hyper.ramped(since, self.context)}
+        return {"pseudo": self.hyper.unlabelled_weight * self.hyper.ramped(step, self.context)}
 
     def after_step(self, step: int) -> None:
         """Move the teacher, eq. 5; during eq. 6 it copies the student."""
-        self.teacher.update([self.student], max(0, self.since_pretraining(step)))
-
-    def predictor(self) -> nn.Module:
-        """Return the student or the teacher."""
-        return self.student if self.hyper.predict_with == "student" else self.teacher.network
+        super().after_step(max(0, self.hyper.since_pretraining(step, self.context)))

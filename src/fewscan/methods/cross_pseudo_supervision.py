@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from fewscan.data.batch import Batch
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.pseudo_labels import PseudoLabelParameters, cross_supervision
-from fewscan.methods.supervised import Supervised, supervised_loss
+from fewscan.methods.published import SSL4MIS
+from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 
 
@@ -24,14 +25,6 @@ class CrossPseudoParameters(PseudoLabelParameters):
     """Of eq. 1; the defaults are those of public code."""
 
     on_labelled: bool = Field(False, description="second term over labelled patches too; Chen et al. 2021: yes")
-
-
-PAPER = {
-    **Supervised.presets["paper"],
-    "batch": {"labelled": 2, "unlabelled": 2},
-    "iterations": 30000,
-    "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
-}
 
 
 class CrossPseudoSupervision(Method):
@@ -46,7 +39,7 @@ class CrossPseudoSupervision(Method):
     tuned = "heavier and sooner than published, by reasoning; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossPseudoParameters
     presets = {
-        "paper": PAPER,
+        "paper": SSL4MIS,
         # heavier than published, as the ramp is over when the learning rate still moves something
         "recommended": {"hyper": {"unlabelled_weight": 0.5, "ramp_length": 0.4}},
     }

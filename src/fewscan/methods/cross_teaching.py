@@ -14,7 +14,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from fewscan.methods.base import HyperParameters
-from fewscan.methods.cross_pseudo_supervision import PAPER, CrossPseudoParameters, CrossPseudoSupervision
+from fewscan.methods.cross_pseudo_supervision import CrossPseudoParameters, CrossPseudoSupervision
+from fewscan.methods.published import SSL4MIS
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.registry import NetworkSpec
 
@@ -41,7 +42,7 @@ class CrossTeaching(CrossPseudoSupervision):
     tuned = "as cross_pseudo_supervision; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossTeachingParameters
     presets = {
-        "paper": {**PAPER, "batch": {"labelled": 8, "unlabelled": 8}},
+        "paper": {**SSL4MIS, "batch": {"labelled": 8, "unlabelled": 8}},
         # Dice on pseudo-labels swells structures
         "recommended": {
             "hyper": {

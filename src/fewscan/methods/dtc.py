@@ -10,17 +10,18 @@ sigmoid of public code; with several, each has a map of its own. At s = 1500 onl
 a fraction of a voxel, give the distance head a gradient.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
-from fewscan.losses.consistency import Consistency, disagreement
-from fewscan.losses.distance_maps import signed_distance_maps
-from fewscan.losses.probabilities import at_least_float32, one_versus_rest
+from fewscan.losses.consistency import Consistency
+from fewscan.losses.distance_maps import distance_loss
+from fewscan.losses.dual_task import dual_task
 from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.published import LEFT_ATRIUM
 from fewscan.methods.ramped import RampedParameters
 from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
@@ -34,17 +35,6 @@ class DTCParameters(RampedParameters):
     slope: float = Field(1500.0, gt=0, description="s; Luo et al. 2021")
     consistency: Consistency = Field("squared", description="D; Luo et al. 2021")
     consistency_weight: float = Field(1.0, ge=0, description="w; public code")
-
-
-# What the methods published on the left atrium share. (Their code divides the rate by 10 every 2 500 iterations, which
-# "step" does for a run of 6 000.)
-LEFT_ATRIUM: dict[str, Any] = {
-    "network": {"name": "vnet"},
-    "optimiser": {"name": "sgd", "learning_rate": 0.01, "weight_decay": 1e-4, "schedule": "step"},
-    "augmentation": "flips",
-    "batch": {"labelled": 2, "unlabelled": 2},
-    "iterations": 6000,
-}
 
 
 class DTC(Method):
@@ -90,36 +80,3 @@ class DTC(Method):
     def predictor(self) -> nn.Module:
         """Return the network with its own head."""
         return self.heads.network
-
-
-def distance_loss(distances: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean of |z - z(y)|^2 over voxels and foreground classes.
-
-    Parameters
-    ----------
-    distances : Tensor
-        z, ``(batch, classes - 1, *spatial)``.
-    labels : Tensor
-        ``(batch, *spatial)``.
-    """
-    target = signed_distance_maps(labels, classes=distances.shape[1] + 1)
-    return (at_least_float32(distances) - target).square().mean()
-
-
-def dual_task(consistency: Consistency, logits: Tensor, distances: Tensor, *, slope: float) -> Tensor:
-    """Return D of eq. 1, averaged over voxels and foreground classes.
-
-    Parameters
-    ----------
-    consistency : "squared" or "relative"
-    logits : Tensor
-        ``(batch, classes, *spatial)``.
-    distances : Tensor
-        ``(batch, classes - 1, *spatial)``.
-    slope : float
-        s of eq. 2.
-    """
-    binary = one_versus_rest(logits)[:, 1:].flatten(0, 1)
-    inside = torch.sigmoid(-slope * at_least_float32(distances)).flatten(0, 1)  # eq. 2
-    pairs = torch.stack([torch.zeros_like(binary), binary], dim=1)
-    return disagreement(consistency, pairs, torch.stack([1 - inside, inside], dim=1))

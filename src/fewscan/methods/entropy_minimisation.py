@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from fewscan.data.batch import Batch
 from fewscan.losses.probabilities import at_least_float32, entropy
 from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.published import SSL4MIS
 from fewscan.methods.ramped import RampedParameters
-from fewscan.methods.supervised import Supervised, supervised_loss
+from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 
 
@@ -39,12 +40,7 @@ class EntropyMinimisation(Method):
     tuned = "the package's defaults, with the published weight; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = EntropyMinimisationParameters
     presets = {
-        "paper": {
-            **Supervised.presets["paper"],
-            "batch": {"labelled": 2, "unlabelled": 2},
-            "iterations": 30000,
-            "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
-        },
+        "paper": SSL4MIS,
         "recommended": {},
     }
     uses_unlabelled = True

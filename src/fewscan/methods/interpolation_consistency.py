@@ -7,7 +7,7 @@
 x_1 and x_2 are unlabelled patches: each meets the one before it in the batch. S is the student, T the teacher.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -16,25 +16,22 @@ from torch import Tensor
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.methods.base import HyperParameters
-from fewscan.methods.mean_teacher import MeanTeacher
+from fewscan.methods.published import SSL4MIS
 from fewscan.methods.ramped import RampedParameters
-from fewscan.methods.supervised import Supervised, supervised_loss
-from fewscan.methods.teacher import TeacherMode
+from fewscan.methods.student_teacher import StudentTeacher, StudentTeacherParameters
+from fewscan.methods.supervised import supervised_loss
 
 
-class InterpolationParameters(RampedParameters):
+class InterpolationParameters(RampedParameters, StudentTeacherParameters):
     """Of eqs. 1 to 3; the defaults are the published values."""
 
     mixing_shape: float = Field(0.2, gt=0, description="h; public code")
     consistency: Consistency = Field("squared", description="D; Verma et al. 2019")
     consistency_weight: float = Field(0.1, ge=0, description="w; public code")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="d; public code")
-    teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
-    predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
 
 
-class InterpolationConsistency(MeanTeacher):
-    """A Mean Teacher, its consistency between scans instead of on them."""
+class InterpolationConsistency(StudentTeacher):
+    """A student and its teacher, which agree between scans."""
 
     name = "interpolation_consistency"
     title = "ICT: predictions between two scans lie between their predictions"
@@ -45,12 +42,7 @@ class InterpolationConsistency(MeanTeacher):
     tuned = "losses and ramp as tuned for mean_teacher, not for this method"
     hyper_parameters: ClassVar[type[HyperParameters]] = InterpolationParameters
     presets = {
-        "paper": {
-            **Supervised.presets["paper"],
-            "batch": {"labelled": 2, "unlabelled": 2},
-            "iterations": 30000,
-            "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
-        },
+        "paper": SSL4MIS,
         # as tuned for Mean Teacher
         "recommended": {
             "hyper": {
@@ -62,6 +54,7 @@ class InterpolationConsistency(MeanTeacher):
             }
         },
     }
+    uses_unlabelled = True
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return both terms of eq. 2; the second is left out where there is no unlabelled patch."""
@@ -77,3 +70,7 @@ class InterpolationConsistency(MeanTeacher):
                 self.hyper.consistency, logits[len(batch.images) :], torch.lerp(target.roll(1, 0), target, m)
             ),
         }
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return w r(t)."""
+        return {"consistency": self.hyper.consistency_weight * self.hyper.ramped(step, self.context)}

@@ -21,7 +21,7 @@ from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.losses.probabilities import at_least_float32, sharpen
 from fewscan.methods.base import HyperParameters, Method
-from fewscan.methods.dtc import LEFT_ATRIUM
+from fewscan.methods.published import LEFT_ATRIUM
 from fewscan.methods.ramped import RampedParameters
 from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
@@ -36,7 +36,7 @@ class MCNetParameters(RampedParameters):
     consistency: Consistency = Field("squared", description="D; Wu et al. 2021")
     detach: bool = Field(False, description="no gradient into sh(p_j); public code lets it in")
     consistency_weight: float = Field(1.0, ge=0, description="w; public code")
-    ramp_length: float = Field(6000, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
+    ramp_length: float = Field(0.4, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
 
 
 class MCNet(Method):

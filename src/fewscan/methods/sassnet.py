@@ -15,9 +15,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
+from fewscan.losses.distance_maps import distance_loss
 from fewscan.methods.base import Adversary, HyperParameters, Method
 from fewscan.methods.discrimination import AdversarialParameters, adversary_of, fooling, telling_apart
-from fewscan.methods.dtc import LEFT_ATRIUM, distance_loss
+from fewscan.methods.published import LEFT_ATRIUM
 from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.discriminator import Discriminator

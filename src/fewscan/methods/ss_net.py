@@ -5,9 +5,9 @@
 (3)  L_c = mean over classes c, voxels i and prototypes j of c of  a_i b_j (1 - cos(q_i, m_j))
 
 q is a prediction of a projection of a voxel's last features, m the projection of correctly predicted labelled voxels of
-this step, a and b are learned weights. A voxel's class is its label, or its most probable one. L_s is on all patches,
-without a gradient into p(x), and leaves the statistics of batch normalisation alone. D is 1 - 2 sum p q / (sum p^2 +
-sum q^2) over voxels and classes together, or a relative entropy.
+this step, a and b are learned weights (`fewscan.methods.class_separation`). L_s is on all patches, without a gradient
+into p(x), and leaves the statistics of batch normalisation alone. D is 1 - 2 sum p q / (sum p^2 + sum q^2) over voxels
+and classes together, or a relative entropy.
 
 Public code takes all voxels where a random few estimate the same means, gives the background no prototypes, and takes
 as prototypes the voxels of the lowest score.
@@ -23,31 +23,26 @@ from fewscan.data.batch import Batch
 from fewscan.losses.consistency import relative_entropy
 from fewscan.losses.dice import soft_dice
 from fewscan.losses.probabilities import at_least_float32
-from fewscan.losses.prototypes import embeddings_at, prototype_contrast, sample_voxels, select_prototypes
 from fewscan.methods.base import HyperParameters, Method
-from fewscan.methods.dtc import LEFT_ATRIUM
+from fewscan.methods.class_separation import ClassSeparation, SeparationParameters
+from fewscan.methods.published import LEFT_ATRIUM
 from fewscan.methods.ramped import RampedParameters
 from fewscan.methods.supervised import supervised_loss
 from fewscan.methods.virtual_adversarial import adversarial_direction
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.heads import open_network
 from fewscan.networks.modes import untouched_statistics
-from fewscan.networks.projection import ClassScorer, Projection
 
 
-class SSNetParameters(RampedParameters):
+class SSNetParameters(RampedParameters, SeparationParameters):
     """Of eqs. 1 to 3; the defaults are the published values."""
 
     consistency_weight: float = Field(1.0, ge=0, description="w; public code")
     contrast_weight: float = Field(0.1, ge=0, description="v; public code")
-    ramp_length: float = Field(6000, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
+    ramp_length: float = Field(0.4, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
     distance: Literal["dice", "relative"] = Field("dice", description="D of eq. 2; public code")
     virtual_step: float = Field(10.0, gt=0, description="xi; public code")
     virtual_radius: float = Field(10.0, gt=0, description="norm of r per sample; public code: 10 in 3-D, 6 in 2-D")
-    embedding: int = Field(32, ge=1, description="values per projected voxel; public code")
-    prototypes: int = Field(32, ge=1, description="per class; Wu et al. 2022")
-    highest_scored: bool = Field(False, description="prototypes of the highest score; public code: of the lowest")
-    voxels_per_class: int = Field(1024, ge=2, description="of either stream, for eq. 3; public code: all")
 
 
 class SSNet(Method):
@@ -72,12 +67,10 @@ class SSNet(Method):
     uses_unlabelled = True
 
     def networks(self, build: NetworkBuilder) -> None:
-        """Build the network, projections and scorers."""
-        width, classes = self.hyper.embedding, self.context.classes
+        """Build the network, and what separates the classes of its features."""
         self.network = open_network(build(), wanted_by=self.name)
-        self.projection = Projection(self.network.decoder.widths[0], width)
-        self.prediction = Projection(width, width)
-        self.query_scorer, self.prototype_scorer = ClassScorer(width, classes), ClassScorer(width, classes)
+        width = self.network.decoder.widths[0]
+        self.separation = ClassSeparation(self.hyper, width=width, classes=self.context.classes)
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the terms of eq. 1; only the first where there is no unlabelled patch."""
@@ -87,7 +80,7 @@ class SSNet(Method):
         terms = {"supervised": supervised_loss(logits[:labelled], batch.labels, self.hyper)}
         if len(batch.unlabelled):
             terms["smoothness"] = self.smoothness(images, logits)
-            terms["contrast"] = self.contrast(features, logits.argmax(dim=1), batch.labels)
+            terms["contrast"] = self.separation(features, logits.argmax(dim=1), batch.labels)  # eq. 3
         return terms
 
     def smoothness(self, images: Tensor, logits: Tensor) -> Tensor:
@@ -106,31 +99,10 @@ class SSNet(Method):
             r = adversarial_direction(images, distance, step=self.hyper.virtual_step, radius=self.hyper.virtual_radius)
             return distance(images + r)
 
-    def contrast(self, features: Tensor, predicted: Tensor, labels: Tensor) -> Tensor:
-        """Return eq. 3 on labelled patches, which come first, plus eq. 3 on the others."""
-        hyper, classes, labelled = self.hyper, self.context.classes, len(labels)
-        known = sample_voxels(labels, classes, per_class=hyper.voxels_per_class)
-        guessed = sample_voxels(predicted[labelled:], classes, per_class=hyper.voxels_per_class)
-        of_known, of_guessed = labels.flatten()[known], predicted[labelled:].flatten()[guessed]
-        chosen = torch.cat([embeddings_at(features[:labelled], known), embeddings_at(features[labelled:], guessed)])
-        projected = self.projection(chosen)
-        queries = self.prediction(projected)
-        weights = self.query_scorer(queries.detach(), torch.cat([of_known, of_guessed]))
-        candidates = projected[: len(known)].detach()
-        scores = self.prototype_scorer(candidates, of_known)
-        correct = predicted[:labelled].flatten()[known] == of_known
-        best = select_prototypes(scores, of_known, correct, count=hyper.prototypes, highest=hyper.highest_scored)
-        memory = (candidates[best], of_known[best], scores[best])
-        split = [len(known), len(guessed)]
-        streams = zip(queries.split(split), (of_known, of_guessed), weights.split(split), strict=True)
-        return torch.stack([prototype_contrast(*stream, *memory) for stream in streams]).sum()
-
     def weights(self, step: int) -> dict[str, float]:
         """Return w r(t) and w r(t) v."""
-        hyper = self.hyper
-        grown = hyper.ramped(step, self.context)
-        smoothness = hyper.consistency_weight * grown
-        return {"smoothness": smoothness, "contrast": smoothness * hyper.contrast_weight}
+        smoothness = self.hyper.consistency_weight * self.hyper.ramped(step, self.context)
+        return {"smoothness": smoothness, "contrast": smoothness * self.hyper.contrast_weight}
 
     def predictor(self) -> nn.Module:
         """Return the network."""

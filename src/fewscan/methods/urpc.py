@@ -22,8 +22,9 @@ from fewscan.data.batch import Batch
 from fewscan.errors import UsageError
 from fewscan.losses.probabilities import log_probabilities
 from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.published import SSL4MIS
 from fewscan.methods.ramped import RampedParameters
-from fewscan.methods.supervised import Supervised, supervised_loss
+from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.heads import MultiScale, open_network
 
@@ -51,12 +52,7 @@ class URPC(Method):
     tuned = "a heavier weight than published, and the shorter ramp tuned for mean_teacher; not tuned itself"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
-        "paper": {
-            **Supervised.presets["paper"],
-            "batch": {"labelled": 2, "unlabelled": 2},
-            "iterations": 30000,
-            "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
-        },
+        "paper": SSL4MIS,
         "recommended": {"hyper": {"consistency_weight": 1.0, "ramp_length": 0.3}},
     }
     uses_unlabelled = True

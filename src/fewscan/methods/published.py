@@ -1,0 +1,23 @@
+"""What publications of one family share: the settings of a run that their presets ``paper`` begin with."""
+
+from typing import Any
+
+from fewscan.methods.supervised import Supervised
+
+# Methods published on the left atrium. (Their code divides the rate by 10 every 2 500 iterations, which "step" does for
+# a run of 6 000.)
+LEFT_ATRIUM: dict[str, Any] = {
+    "network": {"name": "vnet"},
+    "optimiser": {"name": "sgd", "learning_rate": 0.01, "weight_decay": 1e-4, "schedule": "step"},
+    "augmentation": "flips",
+    "batch": {"labelled": 2, "unlabelled": 2},
+    "iterations": 6000,
+}
+
+# Methods of the collection SSL4MIS, as it trains them on BraTS 2019.
+SSL4MIS: dict[str, Any] = {
+    **Supervised.presets["paper"],
+    "batch": {"labelled": 2, "unlabelled": 2},
+    "iterations": 30000,
+    "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
+}

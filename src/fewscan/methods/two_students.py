@@ -1,0 +1,77 @@
+"""Two students that differ, and what follows them both (paper 3, section 2.1).
+
+(1)  theta_T <- (1 - alpha - beta) theta_T + alpha theta_1 + beta theta_2
+
+Weights can be averaged where their shapes are the same (`counterpart` has other structures of the same shapes), but the
+average is a good network only where they also mean the same: of students from two starts, or of two structures that
+read the same weights differently, it predicts nonsense however well they do. ``teacher="per_student"`` averages
+predictions instead, (alpha p_T1 + beta p_T2) / (alpha + beta), and lets backbones differ as they like.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import nn
+
+from fewscan.errors import UsageError
+from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.teacher import Teacher, TeacherEnsemble, TeacherMode
+from fewscan.networks.builder import NetworkBuilder, counterpart
+from fewscan.networks.ema import check_same_shapes
+from fewscan.networks.registry import NetworkSpec
+
+
+class TwoStudentsParameters(HyperParameters):
+    """Of eq. 1; the defaults are the published values, or what the paper implies."""
+
+    alpha: float = Field(0.005, gt=0, lt=0.5, description="eq. 1; not stated, together the usual 0.01")
+    beta: float = Field(0.005, gt=0, lt=0.5, description="eq. 1; not stated, together the usual 0.01")
+    second: NetworkSpec | None = Field(None, description="student 2; else the counterpart of the run's network")
+    same_start: bool = Field(False, description="both students start from the same weights; paper 3: not stated")
+    teacher: Literal["averaged", "per_student"] = Field("averaged", description="average of weights; paper 3, eq. 1")
+    teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
+    predict_with: Literal["teacher", "first", "second"] = Field("teacher", description="network kept; not stated")
+
+
+class TwoStudents(Method):
+    """Base of methods with such students; their hyper-parameters are `TwoStudentsParameters` and more."""
+
+    def networks(self, build: NetworkBuilder) -> None:
+        """Build the students; their teacher starts as their average.
+
+        Raises
+        ------
+        UsageError
+            If they are to start alike or to be averaged, and their shapes differ.
+        """
+        hyper, kind = self.hyper, Teacher if self.hyper.teacher == "averaged" else TeacherEnsemble
+        self.second_spec = hyper.second or counterpart(build.spec)
+        self.first, self.second = build(), build(self.second_spec)
+        if hyper.same_start or hyper.teacher == "averaged":
+            self._check_shapes()
+        if hyper.same_start:
+            self.second.load_state_dict(self.first.state_dict())
+        ema = {"decay": 1 - hyper.alpha - hyper.beta, "weights": [hyper.alpha, hyper.beta], "mode": hyper.teacher_mode}
+        self.teacher = kind(self.first, self.second, **ema)
+
+    def _check_shapes(self) -> None:
+        try:
+            check_same_shapes([self.first, self.second])
+        except ValueError as error:
+            raise UsageError(
+                f"{self.name}: {error}",
+                mend="Leave hyper.second out, or set hyper.teacher=per_student and hyper.same_start=false.",
+            ) from None
+
+    def after_step(self, step: int) -> None:
+        """Move the teacher, eq. 1."""
+        self.teacher.update([self.first, self.second], step)
+
+    def predictor(self) -> nn.Module:
+        """Return the network asked for; of two teachers the first student's."""
+        kept = {"teacher": self.teacher.network, "first": self.first, "second": self.second}
+        return kept[self.hyper.predict_with]
+
+    def predictor_spec(self, network: NetworkSpec) -> NetworkSpec:
+        """Return what builds `predictor`."""
+        return self.second_spec if self.hyper.predict_with == "second" else network

@@ -1,0 +1,38 @@
+"""What presets ``paper`` share, against what was published."""
+
+import pytest
+
+from fewscan.methods.published import LEFT_ATRIUM, SSL4MIS
+from fewscan.methods.registry import method_class
+from fewscan.training.settings import resolve_settings
+
+# iterations, schedule, labelled + unlabelled patches, weights of cross-entropy and Dice, steps until the ramp is full
+SHEET = {
+    "adversarial": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
+    "bcp": (17000, "step", (4, 4), (0.5, 0.5), None),
+    "co_learning": (6000, "step", (2, 2), (0.0, 1.0), None),
+    "cross_pseudo_supervision": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
+    "cross_teaching": (30000, "poly", (8, 8), (0.5, 0.5), 30000),
+    "dtc": (6000, "step", (2, 2), (0.0, 1.0), 6000),
+    "entropy_minimisation": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
+    "interpolation_consistency": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
+    "mc_net": (15000, "constant", (2, 2), (0.0, 0.5), 6000),
+    "sassnet": (6000, "step", (2, 2), (0.0, 1.0), 6000),
+    "ss_net": (15000, "step", (2, 2), (0.0, 1.0), 6000),
+    "urpc": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
+}
+
+
+@pytest.mark.parametrize("name", SHEET)
+def test_published_settings(name):
+    found = resolve_settings(method=name, preset="paper", config={}, overrides={})
+    hyper = method_class(name).hyper_parameters.parse(found.hyper, source="test")
+    full = None if hyper.ramp == "none" else hyper.ramp_length * found.iterations
+    batch, weights = (found.batch.labelled, found.batch.unlabelled), (hyper.cross_entropy_weight, hyper.dice_weight)
+    assert (found.iterations, found.optimiser.schedule, batch, weights, full) == SHEET[name]
+    assert (found.optimiser.name, found.optimiser.learning_rate) == ("sgd", 0.01)
+
+
+def test_networks_of_the_two_families():
+    assert LEFT_ATRIUM["network"]["name"] == "vnet"
+    assert SSL4MIS["network"]["name"] == "unet"
