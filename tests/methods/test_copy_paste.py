@@ -23,6 +23,24 @@ def test_two_mixes_use_every_patch_and_share_none_where_there_are_enough(labelle
         assert not set(first.unlabelled) & set(second.unlabelled)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 6))
+def test_every_patch_may_be_in_both_mixes_with_another_partner_in_each(labelled, unlabelled):
+    first, second = mixing_pairs(labelled, unlabelled, in_both=True)
+    for mix in (first, second):
+        assert set(mix.labelled) == set(range(labelled))
+        assert set(mix.unlabelled) == set(range(unlabelled))
+    if labelled >= unlabelled > 1:
+        assert not set(zip(*first, strict=True)) & set(zip(*second, strict=True))
+
+
+def test_a_labelled_patch_in_both_mixes_gives_every_voxel_once(batch):
+    given, box = batch(labelled=2, unlabelled=2), box_mask((16, 16, 16), side=0.5)
+    pseudo = torch.full((2, 3, 16, 16, 16), 1 / 3)
+    first, second = copy_paste(given, pseudo, box, in_both=True)
+    assert torch.equal(torch.where(first.true, first.images, second.images), given.images)
+
+
 @pytest.mark.parametrize(("labelled", "unlabelled"), [(2, 2), (4, 4), (1, 3), (3, 1), (1, 1)])
 def test_true_labels_pasted_as_pseudo_labels_are_those_of_the_voxels_own_patch(labelled, unlabelled):
     """Eqs. 13 and 14: a target must come from where its voxel comes from, which eq. 13 as printed does not."""

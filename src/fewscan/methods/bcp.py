@@ -84,7 +84,7 @@ class BCP(StudentTeacher):
             shown, labels = mix_labelled(batch.images, batch.labels, box)  # eq. 6
             return {"supervised": self.part(self.student(shown), labels, torch.ones_like(box))}
         pseudo = pseudo_labels(self.teacher.probabilities(batch.unlabelled), self.hyper)  # eq. 2
-        mixes = copy_paste(batch, pseudo, box)  # eq. 1
+        mixes = copy_paste(batch, pseudo, box, in_both=self.hyper.in_both_mixes)  # eq. 1
         answers = self.student(torch.cat([mix.images for mix in mixes])).chunk(2)
         terms: dict[str, list[Tensor]] = {"supervised": [], "pseudo": []}
         for logits, mix in zip(answers, mixes, strict=True):  # eq. 3

@@ -95,7 +95,7 @@ class CoLearning(TwoStudents):
             each = [supervised_loss(student(images), labels, hyper) for student in students]
             return {"supervised": torch.stack(each).sum()}
         guide = pseudo_labels(self.teacher.probabilities(batch.unlabelled), hyper)
-        mixes = copy_paste(batch, guide, box)  # eqs. 11 to 14
+        mixes = copy_paste(batch, guide, box, in_both=hyper.in_both_mixes)  # eqs. 11 to 14
         supervised, guesses, taught, mixed = [], [], [], []
         for k, student in enumerate(students):
             own = mixes if hyper.mix_to == "both" else [mixes[(step + k) % 2]]

@@ -26,6 +26,7 @@ class CopyPasteParameters(PseudoLabelParameters):
 
     box: float = Field(2 / 3, gt=0, le=1, description="side of the box; Bai et al. 2023")
     pretrain: float = Field(2 / 17, ge=0, lt=1, description="share of the run; public code: 2 000 of 17 000 steps")
+    in_both_mixes: bool = Field(False, description="every patch is in both mixes, not in one; public code: in one")
 
     def since_pretraining(self, step: int, context: Context) -> int:
         """Return the steps since the labelled patches ceased to be alone; negative before."""
@@ -54,7 +55,7 @@ class Mix(NamedTuple):
     true: Tensor
 
 
-def copy_paste(batch: Batch, pseudo: Tensor, box: Tensor) -> tuple[Mix, Mix]:
+def copy_paste(batch: Batch, pseudo: Tensor, box: Tensor, *, in_both: bool = False) -> tuple[Mix, Mix]:
     """Return unlabelled boxes in labelled patches, and labelled boxes in unlabelled patches.
 
     Parameters
@@ -65,9 +66,11 @@ def copy_paste(batch: Batch, pseudo: Tensor, box: Tensor) -> tuple[Mix, Mix]:
         Pseudo-labels of the unlabelled patches, probabilities ``(batch, class, *spatial)``.
     box : Tensor
         ``(*spatial)``, bool: 1 - M, set inside the box.
+    in_both : bool
+        See `mixing_pairs`.
     """
     true = one_hot(batch.labels, pseudo.shape[1], dtype=pseudo.dtype)
-    pairs = mixing_pairs(len(true), len(pseudo))
+    pairs = mixing_pairs(len(true), len(pseudo), in_both=in_both)
     images = mix_both_ways(batch.images, batch.unlabelled, box, pairs)
     targets = mix_both_ways(true, pseudo, box, pairs)
     return Mix(images[0], targets[0], ~box), Mix(images[1], targets[1], box)
@@ -80,7 +83,7 @@ class Pairs(NamedTuple):
     unlabelled: list[int]
 
 
-def mixing_pairs(labelled: int, unlabelled: int) -> tuple[Pairs, Pairs]:
+def mixing_pairs(labelled: int, unlabelled: int, *, in_both: bool = False) -> tuple[Pairs, Pairs]:
     """Return the pairs of two mixes that share no patch, and together use every patch of the batch.
 
     Of two and two patches, the first ones meet in one mix and the second ones in the other. Where one kind has too few
@@ -90,7 +93,17 @@ def mixing_pairs(labelled: int, unlabelled: int) -> tuple[Pairs, Pairs]:
     ----------
     labelled, unlabelled : int
         Patches of each kind, at least one.
+    in_both : bool
+        Every patch is in both mixes, with another partner in the second: a labelled patch then gives all its voxels,
+        those outside the box to one mix and those inside to the other.
     """
+    if in_both:
+        count = max(labelled, unlabelled)
+        every = [k % labelled for k in range(count)]
+        return (
+            Pairs(every, [k % unlabelled for k in range(count)]),
+            Pairs(every, [(k + 1) % unlabelled for k in range(count)]),
+        )
     count = -(-max(labelled, unlabelled) // 2)
     first, second = range(count), range(count, 2 * count)
     return (

@@ -41,8 +41,8 @@ class SSNetParameters(RampedParameters, SeparationParameters):
     contrast_weight: float = Field(0.1, ge=0, description="v; public code")
     ramp_length: float = Field(0.4, gt=0, description="iterations, or share of the run if <= 1; public code: 6000")
     distance: Literal["dice", "relative"] = Field("dice", description="D of eq. 2; public code")
-    virtual_step: float = Field(10.0, gt=0, description="xi; public code")
-    virtual_radius: float = Field(10.0, gt=0, description="norm of r per sample; public code: 10 in 3-D, 6 in 2-D")
+    virtual_step: float = Field(0.01, gt=0, description="xi per voxel; public code: norm 10 on 112 x 112 x 80 voxels")
+    virtual_radius: float = Field(0.01, gt=0, description="of r per voxel; public code: the same")
 
 
 class SSNet(Method):

@@ -4,7 +4,8 @@
 (2)  d <- g / |g|,  g = gradient of D(p(x + xi d), p(x)) by d        (one power iteration)
 (3)  r = radius d
 
-Norms are those of whole samples.
+|u| is the root mean square over a sample, so that xi and the radius say how much a voxel changes, whatever the size of
+the patch. Publications give the norm of the whole sample, which on smaller patches is a stronger change.
 """
 
 from collections.abc import Callable
@@ -28,9 +29,9 @@ def adversarial_direction(
         Turns images into the scalar D of their prediction from p(x), which it holds fixed. Weights get no gradient
         here; statistics of batch normalisation are the caller's business (`fewscan.networks.modes`).
     step : float
-        xi of eq. 2, as a norm.
+        xi of eq. 2, root mean square per voxel.
     radius : float
-        Norm of r.
+        Root mean square of r per voxel.
 
     Returns
     -------
@@ -44,8 +45,8 @@ def adversarial_direction(
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Return every sample divided by its norm; zeros stay zeros."""
+    """Return every sample divided by its root mean square; zeros stay zeros."""
     # largest value first: gradients can be so small that their squares vanish
     axes = tuple(range(1, x.ndim))
     x = x / x.abs().amax(axes, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-    return x / x.square().sum(axes, keepdim=True).sqrt().clamp_min(torch.finfo(x.dtype).tiny)
+    return x / x.square().mean(axes, keepdim=True).sqrt().clamp_min(torch.finfo(x.dtype).tiny)
