@@ -62,16 +62,14 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
     pairs = write_pairs(source, runs / f"{spec['data']}-pairs.csv")
     store = ["--store", runs / "stores" / spec["data"]]
     options = [*spec["train"], *extra, "--seed", str(seed)]
-    if (run / "settings.yaml").is_file():
-        options = ["--resume"]
+    again = ["--resume"] if (run / "settings.yaml").is_file() else options
     out = run / "registered"
     labels = ["--moving-labels", source / "labelsTs", "--fixed-labels", source / "labelsTs"]
-    commands = [
-        ["train", source, "--method", spec.get("method", "registration"), "--out", run, *store, *options],
-        ["register", run, "--pairs", pairs, "--moving", source / "imagesTs", *labels, "--out", out],
-    ]
-    for command in commands:
+    train = ["train", source, "--method", spec.get("method", "registration"), "--out", run, *store]
+    register = ["register", run, "--pairs", pairs, "--moving", source / "imagesTs", *labels, "--out", out]
+    for command in ([*train, *again], register):
         subprocess.run([sys.executable, "-m", "fewscan", *map(str, command)], check=True)
+    commands = [[*train, *options], register]
     summary = json.loads((run / "run.json").read_text(encoding="utf-8"))
     record = json.loads((out / "registration.json").read_text(encoding="utf-8"))
     return {
