@@ -32,14 +32,14 @@ def test_smooth_noise_is_the_cubic_b_spline_of_its_coefficients():
     # 1/6, 4/6, 1/6, 0, and half-way between two control points 1/48, 23/48, 23/48, 1/48.
     c = np.random.default_rng(3).standard_normal(4)
     expected = [(c[0] + 4 * c[1] + c[2]) / 6, (c[0] + 23 * c[1] + 23 * c[2] + c[3]) / 48, (c[1] + 4 * c[2] + c[3]) / 6]
-    found = smooth_noise(np.random.default_rng(3), (3,), period=2.0)
+    found = smooth_noise(np.random.default_rng(3), (3,), period_vox=2.0)
     np.testing.assert_allclose(found * np.sqrt(151 / 315), expected)
 
 
 @pytest.mark.parametrize("size", [(60, 70), (30, 24, 20)])
 def test_smooth_noise_has_unit_variance_and_is_smooth(size):
     generator = np.random.default_rng(0)
-    fields = np.stack([smooth_noise(generator, size, period=4.0) for _ in range(40)])
+    fields = np.stack([smooth_noise(generator, size, period_vox=4.0) for _ in range(40)])
     assert fields.shape == (40, *size)
     assert fields.var() == pytest.approx(1, abs=0.1)
     assert np.abs(np.diff(fields, axis=1)).max() < 1.5
@@ -65,7 +65,7 @@ def test_no_velocity_is_no_displacement():
 @given(st.integers(0, 2**32 - 1))
 def test_the_exponential_of_the_negative_velocity_is_the_inverse(seed):
     generator = np.random.default_rng(seed)
-    velocity = np.stack([2.0 * smooth_noise(generator, (48, 48), period=12.0) for _ in range(2)])
+    velocity = np.stack([2.0 * smooth_noise(generator, (48, 48), period_vox=12.0) for _ in range(2)])
     there, back = exponential(velocity), exponential(-velocity)
     grid = identity_grid((48, 48))
     left = there + sample_field(back, grid + there)

@@ -1,7 +1,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from fewscan.data.geometry import Geometry
 from fewscan.data.scan_meta import ScanMeta
@@ -35,8 +34,3 @@ def test_crop_slices_cut_the_crop_box():
     # start 2, 0, 3 and size 6, 12, 5: indices 2..7, 0..11, 3..7
     assert meta().crop_slices == (slice(2, 8), slice(0, 12), slice(3, 8))
     assert np.empty(ORIGINAL.size)[meta().crop_slices].shape == CROPPED.size
-
-
-@pytest.mark.parametrize(("spacing", "expected"), [((1.0, 1.0, 2.5), False), ((2.0, 2.0, 2.0), True)])
-def test_is_resampled(spacing, expected):
-    assert meta(CROPPED.resampled(spacing)).is_resampled is expected

@@ -1,6 +1,6 @@
 from math import nan
 
-from fewscan.report.ranking import best_median_worst
+from fewscan.experiments.ranking import best_median_worst
 
 
 def test_best_median_and_worst_ties_by_id_and_nothing_scored_passed_over():

@@ -1,8 +1,16 @@
-from fewscan.experiments.tables import Table, escape_latex, to_latex, to_markdown
+from math import inf, nan
+
+from fewscan.experiments.tables import Table, escape_latex, number, p_value, to_latex, to_markdown
 
 TABLE = Table(
     "Dice & co", ("method", "Dice %"), (("mean_teacher", "81.5 ± 0.3"), ("a|b", "∞")), ("p < 0.05",), text_columns=1
 )
+
+
+def test_numbers_and_what_is_none():
+    assert [number(value) for value in (nan, None, inf, -inf, 0.1234)] == ["–", "–", "∞", "−∞", "0.123"]
+    assert number(0.5, 1, sign=True) == "+0.5"
+    assert [p_value(p) for p in (0.0001, 0.04, nan)] == ["< 0.001", "0.040", "–"]
 
 
 def test_markdown():

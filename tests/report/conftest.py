@@ -223,6 +223,27 @@ def hostile():
     return HOSTILE
 
 
+def _of_kind(kind, blocks):
+    return [block for block in blocks if isinstance(block, kind)]
+
+
+def _blocks_in(report, name, kind=object):
+    blocks = [block for section in report.sections if section.name == name for block in section.blocks]
+    return _of_kind(kind, [each for block in blocks for each in (block, *getattr(block, "blocks", ()))])
+
+
+@pytest.fixture(scope="session")
+def of_kind():
+    """Return a function that gives those of the blocks that are of a kind."""
+    return _of_kind
+
+
+@pytest.fixture(scope="session")
+def blocks_in():
+    """Return a function that gives the blocks of a section, of one kind or all, those inside of a fold included."""
+    return _blocks_in
+
+
 @pytest.fixture(scope="session")
 def make_steps():
     return _steps

@@ -11,107 +11,98 @@ from fewscan.errors import DataError
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
 from fewscan.metrics.evaluate import evaluate
-from fewscan.report.document.content import Code, Fold, Gallery, Note, Panels, Picture
+from fewscan.report.document.content import Code, Gallery, Note, Panels, Picture
 from fewscan.report.page import compose
 from fewscan.report.review import CONFIDENCE_RULE, DICE_RULE, NO_RULE
-
-
-def part(report, name):
-    found = []
-    for section in report.sections:
-        if section.name == name:
-            for block in section.blocks:
-                found += [block, *(block.blocks if isinstance(block, Fold) else ())]
-    return found
-
-
-def of(kind, blocks):
-    return [block for block in blocks if isinstance(block, kind)]
 
 
 def texts(blocks):
     return " ".join(block.text for block in blocks if hasattr(block, "text"))
 
 
-def test_scores_ranks_and_pictures(tmp_path, make_predictions):
+def test_scores_ranks_and_pictures(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
     report = compose(folder, scans=tmp_path / "scans")
     assert report.state == "complete, scored"
     # moved by 0, 1 and 2 voxels: the unmoved case is the best
-    assert [panels.title for panels in of(Panels, part(report, "cases"))] == ["Best: p0", "Median: p1", "Worst: p2"]
-    [scores] = of(Table, part(report, "scores"))
+    assert [panels.title for panels in blocks_in(report, "cases", Panels)] == [
+        "Best: p0",
+        "Median: p1",
+        "Worst: p2",
+    ]
+    [scores] = blocks_in(report, "scores", Table)
     assert scores.rows[0][:2] == ("ball", "3")
     assert report.figures["dice"]["ball"] == pytest.approx(
         json.loads((folder / "evaluation.json").read_text())["summary"][0]["mean"]
     )
-    assert DICE_RULE in texts(part(report, "review"))
-    [listed] = of(Table, part(report, "review"))
+    assert DICE_RULE in texts(blocks_in(report, "review"))
+    [listed] = blocks_in(report, "review", Table)
     assert [row[0] for row in listed.rows] == ["p2", "p1", "p0"]
     assert listed.head == ("case", "Dice", "remark")
-    assert "Pictured above: p2, p1, p0" in texts(part(report, "review"))
-    [gallery] = of(Gallery, part(report, "spread"))
+    assert "Pictured above: p2, p1, p0" in texts(blocks_in(report, "review"))
+    [gallery] = blocks_in(report, "spread", Gallery)
     assert "predicted against true volume, in mm². ball: +0 %" in gallery.pictures[-1].alt
 
 
-def test_confidence_decides_what_to_look_at_and_is_judged(tmp_path, make_predictions):
+def test_confidence_decides_what_to_look_at_and_is_judged(tmp_path, make_predictions, blocks_in, of_kind):
     cases = tuple(f"p{k}" for k in range(6))
     folder = make_predictions(tmp_path, cases=cases, confidence=True)
     report = compose(folder, scans=tmp_path / "scans")
-    blocks = part(report, "review")
+    blocks = blocks_in(report, "review")
     assert CONFIDENCE_RULE in texts(blocks)
-    [listed] = of(Table, blocks)
+    [listed] = of_kind(Table, blocks)
     assert listed.rows[0][:2] == ("p5", "0.450")
     assert "with Dice is +1.00" in texts(blocks)  # both fall from case to case
     # p5 is the worst and has its pictures already; three more are shown
-    assert [panels.title for panels in of(Panels, blocks)] == ["Look at 2: p4", "Look at 4: p2", "Look at 5: p1"]
-    first = of(Panels, part(report, "cases"))[0]
+    assert [panels.title for panels in of_kind(Panels, blocks)] == ["Look at 2: p4", "Look at 4: p2", "Look at 5: p1"]
+    first = blocks_in(report, "cases", Panels)[0]
     assert [picture.caption for picture in first.rows[0][1]][-1] == "confidence"
 
 
-def test_volumes_have_three_planes_and_surfaces(tmp_path, make_predictions):
+def test_volumes_have_three_planes_and_surfaces(tmp_path, make_predictions, blocks_in, of_kind):
     folder = make_predictions(tmp_path, shape=(16, 16, 14), cases=("p0",))
     report = compose(folder, scans=tmp_path / "scans")
-    blocks = part(report, "cases")
-    assert [name for name, _ in of(Panels, blocks)[0].rows] == ["axial", "coronal", "sagittal"]
-    [surfaces] = of(Picture, blocks)
+    blocks = blocks_in(report, "cases")
+    assert [name for name, _ in of_kind(Panels, blocks)[0].rows] == ["axial", "coronal", "sagittal"]
+    [surfaces] = of_kind(Picture, blocks)
     assert surfaces.look == "render"
     assert "3-D surfaces of case p0: for each of ball" in surfaces.alt
-    [gallery] = of(Gallery, part(report, "spread"))
+    [gallery] = blocks_in(report, "spread", Gallery)
     assert "true volume, in ml." in gallery.pictures[-1].alt
 
 
-def test_without_scores_and_scans_it_says_what_to_do(tmp_path, make_predictions):
+def test_without_scores_and_scans_it_says_what_to_do(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path, scored=False)
     report = compose(folder)
     assert report.state == "complete, not scored"
-    assert of(Code, part(report, "scores"))[0].text == f"fewscan evaluate {folder} LABELS"
-    assert NO_RULE in texts(part(report, "review"))
-    assert "--scans SCANS" in texts(part(report, "review"))
-    assert not part(report, "cases")
+    assert blocks_in(report, "scores", Code)[0].text == f"fewscan evaluate {folder} LABELS"
+    assert NO_RULE in texts(blocks_in(report, "review"))
+    assert "--scans SCANS" in texts(blocks_in(report, "review"))
+    assert not blocks_in(report, "cases")
 
 
-def test_labels_that_are_given_are_scored(tmp_path, make_predictions):
+def test_labels_that_are_given_are_scored(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path, scored=False, cases=("p0", "p1"))
     report = compose(folder, scans=tmp_path / "scans", labels=tmp_path / "labels")
     assert report.state == "complete, scored"
-    assert [panels.title for panels in of(Panels, part(report, "cases"))] == ["Best: p0", "Worst: p1"]
+    assert [panels.title for panels in blocks_in(report, "cases", Panels)] == ["Best: p0", "Worst: p1"]
     assert not (folder / "evaluation.json").exists()
 
 
-def test_predicted_volumes_without_truth_are_rendered(tmp_path, make_predictions):
+def test_predicted_volumes_without_truth_are_rendered(tmp_path, make_predictions, blocks_in):
     cases = tuple(f"p{k}" for k in range(5))
     folder = make_predictions(tmp_path, shape=(14, 14, 12), cases=cases, scored=False, confidence=True)
     report = compose(folder, scans=tmp_path / "scans")
-    shown = of(Panels, part(report, "review"))
+    shown = blocks_in(report, "review", Panels)
     assert [panels.title for panels in shown] == ["Look at 1: p4", "Look at 2: p3", "Look at 3: p2"]
     assert [picture.caption for picture in shown[0].rows[0][1]] == ["scan", "prediction", "confidence"]
-    pictures = of(Picture, part(report, "review"))
+    pictures = blocks_in(report, "review", Picture)
     assert [picture.alt.split(",")[0] for picture in pictures] == [
         f"3-D surfaces of the predicted ball of case p{k}" for k in (4, 3, 2)
     ]
 
 
-def test_scans_are_found_where_the_records_say(tmp_path, make_predictions, make_run):
+def test_scans_are_found_where_the_records_say(tmp_path, make_predictions, make_run, blocks_in):
     data = tmp_path / "data"
     folder = make_predictions(tmp_path)
     (tmp_path / "scans").rename(data.with_name("images"))
@@ -125,10 +116,10 @@ def test_scans_are_found_where_the_records_say(tmp_path, make_predictions, make_
     write_json(folder / "prediction.json", record)
     evaluate(folder, data / "labels_test").write(folder)
     report = compose(folder)
-    assert len(of(Panels, part(report, "cases"))) == 3
+    assert len(blocks_in(report, "cases", Panels)) == 3
     # the training is part of the report too
-    assert part(report, "training")
-    assert of(Gallery, part(report, "learning"))
+    assert blocks_in(report, "training")
+    assert blocks_in(report, "learning", Gallery)
 
 
 def _image(path):
@@ -136,7 +127,7 @@ def _image(path):
     return image.array, image.geometry
 
 
-def test_failures_missing_cases_and_interruption_are_said(tmp_path, make_predictions):
+def test_failures_missing_cases_and_interruption_are_said(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path, scored=False)
     (folder / "p2.nii.gz").unlink()
     evaluate(folder, tmp_path / "labels", allow_missing=True).write(folder)
@@ -148,34 +139,34 @@ def test_failures_missing_cases_and_interruption_are_said(tmp_path, make_predict
     assert report.state == (
         "NOT COMPLETE: 1 scan could not be predicted; 1 labelled case not scored for lack of a prediction."
     )
-    assert "NOT SCORED" in texts(part(report, "scores"))
+    assert "NOT SCORED" in texts(blocks_in(report, "scores"))
     write_json(folder / "prediction.json", record | {"scans": []})
     assert "did not come to its end" in compose(folder).state
 
 
-def test_one_bad_file_costs_one_picture(tmp_path, make_predictions):
+def test_one_bad_file_costs_one_picture(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
     (tmp_path / "scans" / "p1.nii.gz").write_bytes(b"broken")
     report = compose(folder, scans=tmp_path / "scans")
-    assert len(of(Panels, part(report, "cases"))) == 2
-    assert "Case p1 could not be shown" in texts(of(Note, part(report, "cases")))
+    assert len(blocks_in(report, "cases", Panels)) == 2
+    assert "Case p1 could not be shown" in texts(blocks_in(report, "cases", Note))
     (folder / "p2.nii.gz").write_bytes(b"broken")
-    assert "p2 could not be read" in texts(part(compose(folder), "review"))
+    assert "p2 could not be read" in texts(blocks_in(compose(folder), "review"))
 
 
-def test_scans_of_another_size_or_name_are_refused(tmp_path, make_predictions):
+def test_scans_of_another_size_or_name_are_refused(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
     other = tmp_path / "other"
     make_predictions(other, shape=(10, 10))
     report = compose(folder, scans=other / "scans")
     assert report.complete  # nothing is wrong with the predictions themselves
-    assert "p0.nii.gz has size (20, 18), its image has (10, 10)" in texts(of(Note, part(report, "cases")))
+    assert "p0.nii.gz has size (20, 18), its image has (10, 10)" in texts(blocks_in(report, "cases", Note))
     make_predictions(tmp_path / "third", cases=("q0",))
     with pytest.raises(DataError, match="holds no scan of these predictions"):
         compose(folder, scans=tmp_path / "third" / "scans")
 
 
-def test_a_baseline_is_tested_and_paired(tmp_path, make_predictions):
+def test_a_baseline_is_tested_and_paired(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
     other = tmp_path / "other"
     baseline = make_predictions(other)
@@ -184,13 +175,13 @@ def test_a_baseline_is_tested_and_paired(tmp_path, make_predictions):
     evaluate(baseline, tmp_path / "labels").write(baseline)
     evaluate(folder, tmp_path / "labels", baseline=baseline).write(folder)
     report = compose(folder)
-    tested = next(table for table in of(Table, part(report, "scores")) if table.title == "Against the baseline")
+    tested = next(table for table in blocks_in(report, "scores", Table) if table.title == "Against the baseline")
     assert tested.rows[0][5] == "2/0/3"
-    [gallery] = of(Gallery, part(report, "spread"))
+    [gallery] = blocks_in(report, "spread", Gallery)
     assert "2 better, 0 worse, 1 equal" in gallery.pictures[-2].alt
 
 
-def test_an_evaluation_whose_predictions_are_gone_still_has_its_scores(tmp_path, make_predictions):
+def test_an_evaluation_whose_predictions_are_gone_still_has_its_scores(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
     alone = tmp_path / "alone"
     alone.mkdir()
@@ -198,34 +189,34 @@ def test_an_evaluation_whose_predictions_are_gone_still_has_its_scores(tmp_path,
     folder.rename(tmp_path / "moved")
     report = compose(alone)
     assert report.kind == "evaluation"
-    assert of(Table, part(report, "scores"))
-    assert "not where the evaluation found them" in texts(part(report, "review"))
+    assert blocks_in(report, "scores", Table)
+    assert "not where the evaluation found them" in texts(blocks_in(report, "review"))
 
 
-def test_scans_that_lie_elsewhere_are_not_painted_over(tmp_path, make_predictions):
+def test_scans_that_lie_elsewhere_are_not_painted_over(tmp_path, make_predictions, blocks_in, of_kind):
     folder = make_predictions(tmp_path)
     for path in (tmp_path / "scans").iterdir():
         scan = read_image(path)
         turned = replace(scan.geometry, direction=(-1.0, 0.0, 0.0, 1.0))
         write_image(path, scan.array, turned)
-    blocks = part(compose(folder, scans=tmp_path / "scans"), "cases")
-    assert not of(Panels, blocks)
-    assert "lies elsewhere in space than its image" in texts(of(Note, blocks))
+    blocks = blocks_in(compose(folder, scans=tmp_path / "scans"), "cases")
+    assert not of_kind(Panels, blocks)
+    assert "lies elsewhere in space than its image" in texts(of_kind(Note, blocks))
 
 
-def test_a_confidence_map_of_another_size_costs_its_case_alone(tmp_path, make_predictions):
+def test_a_confidence_map_of_another_size_costs_its_case_alone(tmp_path, make_predictions, blocks_in, of_kind):
     folder = make_predictions(tmp_path, confidence=True)
     write_image(folder / "p1_confidence.nii.gz", np.ones((3, 3), np.float32), Geometry.identity((3, 3)))
-    blocks = part(compose(folder), "review")
+    blocks = blocks_in(compose(folder), "review")
     assert "p1 could not be read: case p1: the prediction has the size (20, 18), its confidence map (3, 3)" in texts(
         blocks
     )
-    [listed] = of(Table, blocks)
+    [listed] = of_kind(Table, blocks)
     assert [row[0] for row in listed.rows] == ["p2", "p0"]
 
 
 def test_an_evaluation_whose_predictions_are_gone_takes_no_other_files_for_them(
-    tmp_path, make_predictions, monkeypatch
+    tmp_path, make_predictions, monkeypatch, blocks_in
 ):
     folder = make_predictions(tmp_path)
     alone = tmp_path / "alone"
@@ -235,7 +226,7 @@ def test_an_evaluation_whose_predictions_are_gone_takes_no_other_files_for_them(
     monkeypatch.chdir(tmp_path / "scans")  # which holds images of the same names
     report = compose(alone)
     assert report.figures["scans"] == 0
-    assert "not where the evaluation found them" in texts(part(report, "review"))
+    assert "not where the evaluation found them" in texts(blocks_in(report, "review"))
 
 
 def test_an_evaluation_is_about_its_own_cases(tmp_path, make_predictions):
@@ -256,33 +247,33 @@ def test_label_maps_that_were_deleted_are_said(tmp_path, make_predictions):
     assert not report.complete
 
 
-def test_one_unreadable_label_map_costs_no_chart(tmp_path, make_predictions):
+def test_one_unreadable_label_map_costs_no_chart(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
     (folder / "p1.nii.gz").write_bytes(b"torn")
     report = compose(folder)
-    [gallery] = of(Gallery, part(report, "spread"))
+    [gallery] = blocks_in(report, "spread", Gallery)
     assert "true volume, in voxels" in gallery.pictures[-1].alt
-    assert "p1 could not be read" in texts(part(report, "review"))
+    assert "p1 could not be read" in texts(blocks_in(report, "review"))
 
 
-def test_planes_without_truth_are_not_said_to_go_through_it(tmp_path, make_predictions):
+def test_planes_without_truth_are_not_said_to_go_through_it(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
-    assert "centre of the true labels." in texts(part(compose(folder, scans=tmp_path / "scans"), "cases"))
+    assert "centre of the true labels." in texts(blocks_in(compose(folder, scans=tmp_path / "scans"), "cases"))
     (tmp_path / "labels").rename(tmp_path / "away")
-    assert "centre of the predicted ones" in texts(part(compose(folder, scans=tmp_path / "scans"), "cases"))
+    assert "centre of the predicted ones" in texts(blocks_in(compose(folder, scans=tmp_path / "scans"), "cases"))
 
 
-def test_commands_can_be_copied_whatever_the_folder_is_called(tmp_path, make_predictions):
+def test_commands_can_be_copied_whatever_the_folder_is_called(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path / "two words", scored=False)
     report = compose(folder)
-    assert of(Code, part(report, "scores"))[0].text == f"fewscan evaluate '{folder}' LABELS"
-    assert f"fewscan report '{folder}' --scans SCANS" in texts(part(report, "review"))
+    assert blocks_in(report, "scores", Code)[0].text == f"fewscan evaluate '{folder}' LABELS"
+    assert f"fewscan report '{folder}' --scans SCANS" in texts(blocks_in(report, "review"))
 
 
 @pytest.mark.parametrize("count", [4, 6])
-def test_a_score_of_volumes_is_said_only_where_there_are_enough_cases(tmp_path, make_predictions, count):
+def test_a_score_of_volumes_is_said_only_where_there_are_enough_cases(tmp_path, make_predictions, count, blocks_in):
     folder = make_predictions(tmp_path, cases=tuple(f"p{k}" for k in range(count)), scored=False, confidence=True)
-    shown = of(Panels, part(compose(folder, scans=tmp_path / "scans"), "review"))
+    shown = blocks_in(compose(folder, scans=tmp_path / "scans"), "review", Panels)
     assert len(shown) == 3
     assert all(panels.facts.startswith("mean confidence 0.") for panels in shown)
     assert all(("volume score" in panels.facts) is (count == 6) for panels in shown)

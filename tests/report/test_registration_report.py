@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from fewscan.data.plan import Plan
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
-from fewscan.report.document.content import Code, Fold, Gallery, Note, Panels
+from fewscan.report.document.content import Code, Gallery, Note, Panels
 from fewscan.report.page import compose
 from fewscan.report.panels.pairs import (
     FOLD,
@@ -19,39 +19,26 @@ from fewscan.report.panels.pairs import (
 )
 
 
-def part(report, name):
-    found = []
-    for section in report.sections:
-        if section.name == name:
-            for block in section.blocks:
-                found += [block, *(block.blocks if isinstance(block, Fold) else ())]
-    return found
-
-
-def of(kind, blocks):
-    return [block for block in blocks if isinstance(block, kind)]
-
-
 def read_record(folder):
     return json.loads((folder / "registration.json").read_text())
 
 
-def test_the_whole_report(tmp_path, make_registration):
+def test_the_whole_report(tmp_path, make_registration, blocks_in):
     report = compose(make_registration(tmp_path))
     assert report.complete
-    first, second = of(Table, part(report, "scores"))
+    first, second = blocks_in(report, "scores", Table)
     assert first.rows == (
         ("similarity (GNCC)", "1", "0.300", "0.900", "+0.600"),
         ("Dice", "1", "0.500", "1.000", "+0.500"),
         ("95 % Hausdorff distance, mm", "1", "6.00", "0.00", "-6.00"),
     )
     assert ("largest shift, mm", "6.00", "6.00", "6.00") in second.rows
-    [gallery] = of(Gallery, part(report, "spread"))
+    [gallery] = blocks_in(report, "spread", Gallery)
     assert "1 better, 0 worse" in gallery.pictures[0].alt
-    [panels] = of(Panels, part(report, "pictures"))
+    [panels] = blocks_in(report, "pictures", Panels)
     assert panels.title == "Only: moving_to_fixed"
-    assert [note.level for note in of(Note, part(report, "review"))] == ["good"]
-    [command] = of(Code, part(report, "reproduce"))
+    assert [note.level for note in blocks_in(report, "review", Note)] == ["good"]
+    [command] = blocks_in(report, "reproduce", Code)
     assert command.text.endswith("--align none --metric correlation --seed 3")
     assert "--fixed FIXED_SCANS --moving-labels MOVING_LABELS --fixed-labels FIXED_LABELS" in command.text
 
@@ -102,25 +89,25 @@ def test_grey_values_are_of_what_is_not_background():
     np.testing.assert_array_equal(normalised(np.full((4, 4), 7.0)), np.ones((4, 4)) * normalised(np.full((1, 1), 7.0)))
 
 
-def test_flagged_and_failed_pairs_are_said(tmp_path, make_registration):
+def test_flagged_and_failed_pairs_are_said(tmp_path, make_registration, blocks_in):
     folder = make_registration(tmp_path)
     record = read_record(folder)
     record["pairs"][0]["flags"] = ["folds: 2 % of the voxels fold"]
     write_json(folder / "registration.json", record | {"failures": {"c_to_d": "no such file"}})
     report = compose(folder)
     assert report.state == "NOT COMPLETE: 1 pair could not be registered."
-    [flagged] = of(Table, part(report, "review"))
+    [flagged] = blocks_in(report, "review", Table)
     assert flagged.rows[0][1] == "folds: 2 % of the voxels fold"
-    assert of(Panels, part(report, "review"))
+    assert blocks_in(report, "review", Panels)
 
 
 @pytest.mark.parametrize("labels", [True, False])
-def test_scans_that_are_gone_cost_the_pictures_alone(tmp_path, make_registration, labels):
+def test_scans_that_are_gone_cost_the_pictures_alone(tmp_path, make_registration, labels, blocks_in):
     folder = make_registration(tmp_path, labels=labels)
     (tmp_path / "moving.nii.gz").unlink()
     report = compose(folder)
     assert report.complete
-    assert "could not be shown" in of(Note, part(report, "pictures"))[0].text
+    assert "could not be shown" in blocks_in(report, "pictures", Note)[0].text
     assert ("Dice" in report.tiles[2].label) is labels
 
 
@@ -132,12 +119,12 @@ def test_an_interrupted_registration_is_reported_on(tmp_path, make_registration)
     assert not report.complete
 
 
-def test_infinite_distances_stay_infinite(tmp_path, make_registration):
+def test_infinite_distances_stay_infinite(tmp_path, make_registration, blocks_in):
     folder = make_registration(tmp_path)
     record = read_record(folder)
     record["pairs"][0]["labels"][0]["hd95_mm_before"] = "inf"
     write_json(folder / "registration.json", record)
-    rows = {row[0]: row for row in of(Table, part(compose(folder), "scores"))[0].rows}
+    rows = {row[0]: row for row in blocks_in(compose(folder), "scores", Table)[0].rows}
     assert rows["95 % Hausdorff distance, mm"] == ("95 % Hausdorff distance, mm", "1", "∞", "0.00", "–")
 
 
@@ -159,31 +146,31 @@ def several(folder, **changes):
     write_json(folder / "registration.json", record | {"pairs": pairs})
 
 
-def test_dice_and_similarity_are_not_ranked_together(tmp_path, make_registration):
+def test_dice_and_similarity_are_not_ranked_together(tmp_path, make_registration, blocks_in):
     folder = make_registration(tmp_path)
     without = {"labels": [], "mean_dice": None, "similarity": {"before": 0.3, "after": 0.99}, "flags": ["look"]}
     good, bad = ({"mean_dice": {"before": 0.1, "after": value}, "flags": ["look"]} for value in (0.8, 0.6))
     several(folder, good=good, bad=bad, without=without)
     report = compose(folder)
-    assert "Ranked by mean Dice after" in part(report, "pictures")[0].text
-    titles = [note.text for note in of(Note, part(report, "pictures"))]  # their fields are not there
+    assert "Ranked by mean Dice after" in blocks_in(report, "pictures")[0].text
+    titles = [note.text for note in blocks_in(report, "pictures", Note)]  # their fields are not there
     assert [text.split()[1] for text in titles] == ["good", "bad"]
-    [flagged] = of(Table, part(report, "review"))
+    [flagged] = blocks_in(report, "review", Table)
     assert flagged.head[2] == "mean Dice after"
     assert [(row[0], row[2]) for row in flagged.rows] == [("without", "–"), ("bad", "0.600"), ("good", "0.800")]
-    rows = {row[0]: row for row in of(Table, part(report, "scores"))[0].rows}
+    rows = {row[0]: row for row in blocks_in(report, "scores", Table)[0].rows}
     assert (rows["similarity (GNCC)"][1], rows["Dice"][1]) == ("3", "2")  # pairs that have the measure
 
 
-def test_without_any_labels_similarity_ranks(tmp_path, make_registration):
+def test_without_any_labels_similarity_ranks(tmp_path, make_registration, blocks_in, of_kind):
     folder = make_registration(tmp_path, labels=False)
     several(folder, a={"similarity": {"before": 0.1, "after": 0.2}}, b={"similarity": {"before": 0.1, "after": 0.9}})
-    blocks = part(compose(folder), "pictures")
+    blocks = blocks_in(compose(folder), "pictures")
     assert "Ranked by similarity after" in blocks[0].text
-    assert [note.text.split()[1] for note in of(Note, blocks)] == ["b", "a"]
+    assert [note.text.split()[1] for note in of_kind(Note, blocks)] == ["b", "a"]
 
 
-def test_a_pair_names_no_file_of_another_folder(tmp_path, make_registration):
+def test_a_pair_names_no_file_of_another_folder(tmp_path, make_registration, blocks_in):
     folder = make_registration(tmp_path)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -191,5 +178,5 @@ def test_a_pair_names_no_file_of_another_folder(tmp_path, make_registration):
         path.rename(outside / path.name)
     several(folder, **{"../outside/moving_to_fixed": {}})
     report = compose(folder)
-    assert not of(Panels, part(report, "pictures"))
-    assert "is no name of a file" in of(Note, part(report, "pictures"))[0].text
+    assert not blocks_in(report, "pictures", Panels)
+    assert "is no name of a file" in blocks_in(report, "pictures", Note)[0].text

@@ -6,32 +6,26 @@ from matplotlib.image import imsave
 
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
-from fewscan.report.document.content import Code, Facts, Fold, Gallery, Note, Picture
+from fewscan.report.document.content import Code, Facts, Gallery, Note, Picture
 from fewscan.report.page import compose
 from fewscan.report.sections.learning import term_table
 from fewscan.report.sections.reproduce import predict_command, register_command, train_command
 from fewscan.training.run import Run
 
 
-def part(report, name):
-    """Return the blocks of a section, those behind a line that opens them included."""
-    found = []
-    for section in report.sections:
-        if section.name == name:
-            for block in section.blocks:
-                found += [block, *(block.blocks if isinstance(block, Fold) else ())]
-    return found
+@pytest.fixture
+def facts(blocks_in):
+    """Return a function that gives the facts of a section by name."""
+    return lambda report, name: dict(item for block in blocks_in(report, name, Facts) for item in block.items)
 
 
-def facts(report, name):
-    return dict(item for block in part(report, name) if isinstance(block, Facts) for item in block.items)
+@pytest.fixture
+def table(blocks_in):
+    """Return a function that gives the table of a section by its title."""
+    return lambda report, name, title: next(found for found in blocks_in(report, name, Table) if found.title == title)
 
 
-def table(report, name, title):
-    return next(block for block in part(report, name) if isinstance(block, Table) and block.title == title)
-
-
-def test_what_on_what_and_how(tmp_path, make_run):
+def test_what_on_what_and_how(tmp_path, make_run, blocks_in, facts, table):
     report = compose(make_run(tmp_path / "knee"))
     assert (report.title, report.state, report.complete) == ("knee", "finished", True)
     found = facts(report, "training")
@@ -47,7 +41,7 @@ def test_what_on_what_and_how(tmp_path, make_run):
     time = facts(report, "time")
     assert (time["training"], time["peak memory"], time["median step"]) == ("2 min 45 s", "2.0 GiB", "0.5 s")
     assert facts(report, "reproduce")["fewscan"] == "9.8.7"
-    assert any(isinstance(block, Code) and "seed: 7" in block.text for block in part(report, "settings"))
+    assert any("seed: 7" in block.text for block in blocks_in(report, "settings", Code))
 
 
 def test_terms_in_numbers(make_steps):
@@ -65,25 +59,25 @@ def test_an_unfinished_run_says_so(tmp_path, make_run, make_steps):
 
 
 @pytest.mark.parametrize("missing", [("split.json", "plan.yaml", "log.jsonl", "environment.json"), ("settings.yaml",)])
-def test_a_run_that_was_hardly_begun_is_reported_on(tmp_path, make_run, missing):
+def test_a_run_that_was_hardly_begun_is_reported_on(tmp_path, make_run, missing, blocks_in):
     folder = make_run(tmp_path / "run", finished=False)
     for name in missing:
         (folder / name).unlink()
     report = compose(folder)
     assert report.state.startswith("NOT FINISHED")
-    texts = [block.text for block in part(report, "training") if isinstance(block, Note)]
+    texts = [block.text for block in blocks_in(report, "training", Note)]
     assert any(missing[0] in text for text in texts)
 
 
-def test_a_damaged_record_leaves_the_rest(tmp_path, make_run):
+def test_a_damaged_record_leaves_the_rest(tmp_path, make_run, blocks_in):
     folder = make_run(tmp_path / "run")
     (folder / "environment.json").write_text("{")
     report = compose(folder)
-    assert any(isinstance(block, Note) and "could not be shown" in block.text for block in part(report, "time"))
-    assert any(isinstance(block, Gallery) for block in part(report, "learning"))
+    assert any("could not be shown" in block.text for block in blocks_in(report, "time", Note))
+    assert blocks_in(report, "learning", Gallery)
 
 
-def test_a_joint_run_shows_its_rounds(tmp_path, make_run, make_steps):
+def test_a_joint_run_shows_its_rounds(tmp_path, make_run, make_steps, blocks_in, table):
     records = [{**record, "stage": "segmentation", "round": 0} for record in make_steps(30, supervised=1.0)]
     folder = make_run(tmp_path / "run", method="joint", records=records)
     first = {"round": 0, "mean_dice": 0.5, "seconds": {"segmentation": 2.0}, "steps": {"segmentation": 30}}
@@ -94,7 +88,7 @@ def test_a_joint_run_shows_its_rounds(tmp_path, make_run, make_steps):
         imsave(folder / "rounds" / name, np.zeros((4, 6, 3)))
     report = compose(folder)
     assert table(report, "rounds", "Rounds").rows[1][:6] == ("1", "0.600", "0.125", "0.250", "4", "1")
-    pictures = [block for block in part(report, "rounds") if isinstance(block, Picture)]
+    pictures = blocks_in(report, "rounds", Picture)
     assert [picture.look for picture in pictures] == ["scan", "scan"]
     assert "1 rounds" in pictures[0].alt
     assert "mean disagreement 0.250" in pictures[1].alt
@@ -122,7 +116,7 @@ def test_the_command_of_a_run_says_everything_it_was_asked(tmp_path, make_run):
     assert train_command(Run(folder)).endswith("settings.yaml --labelled 0")
 
 
-def test_scans_that_a_method_does_not_use_are_not_said_to_train_it(tmp_path, make_run):
+def test_scans_that_a_method_does_not_use_are_not_said_to_train_it(tmp_path, make_run, table):
     for method, purpose in (("mean_teacher", "trained with the image alone"), ("supervised", "not used")):
         report = compose(make_run(tmp_path / method, method=method))
         rows = {row[0]: row for row in table(report, "training", "Scans").rows}

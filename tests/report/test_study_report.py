@@ -13,19 +13,6 @@ from fewscan.report.found.study_cells import find_study
 from fewscan.report.page import compose, report_html
 
 
-def part(report, name):
-    found = []
-    for section in report.sections:
-        if section.name == name:
-            for block in section.blocks:
-                found += [block, *(block.blocks if isinstance(block, Fold) else ())]
-    return found
-
-
-def of(kind, blocks):
-    return [block for block in blocks if isinstance(block, kind)]
-
-
 def snapshot(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
@@ -43,9 +30,9 @@ def report(folder):
     return found
 
 
-def test_a_whole_study(report):
+def test_a_whole_study(report, blocks_in):
     assert (report.title, report.state, report.complete) == ("balls", "finished: all 4 cells", True)
-    tables = of(Table, part(report, "tables"))
+    tables = blocks_in(report, "tables", Table)
     assert [table.title.split(" (")[0] for table in tables] == [
         "Overlap and cost",
         "Against supervised with the same labels",
@@ -54,53 +41,53 @@ def test_a_whole_study(report):
     assert report.figures["rows"][0]["dice"] == pytest.approx(0.635)
     assert report.tiles[1].value == "73.5"
     assert report.tiles[1].note == "Teacher; supervised 63.5"
-    [curve] = of(Picture, part(report, "curve"))
+    [curve] = blocks_in(report, "curve", Picture)
     assert "supervised with 1 labelled: 63.5 %" in curve.alt
 
 
-def test_its_cases(report):
-    [gallery] = of(Gallery, part(report, "spread"))
+def test_its_cases(report, blocks_in):
+    [gallery] = blocks_in(report, "spread", Gallery)
     assert len(gallery.pictures) == 2
     assert "6 better, 0 worse, 0 equal" in gallery.pictures[1].alt
-    [planes] = of(Picture, part(report, "cases"))
+    [planes] = blocks_in(report, "cases", Picture)
     assert "1 labelled" in planes.alt
-    [listed] = of(Table, part(report, "review"))
+    [listed] = blocks_in(report, "review", Table)
     # t0: 0.61 and 0.71 over both seeds, 0.66 on the mean; their standard deviation is 0.1 / sqrt 2
     assert listed.rows[0] == ("t0", "0.660", "0.071", "0.610", "0.710")
 
 
-def test_its_time_settings_and_command(report):
-    [time] = of(Table, part(report, "time"))
+def test_its_time_settings_and_command(report, blocks_in):
+    [time] = blocks_in(report, "time", Table)
     assert time.rows[0] == ("supervised", "1", "1 min 00 s", "99 MiB", "0.25 s")
     assert time.notes == ("All finished trainings in sum: 4 min 00 s.",)
-    assert any("name: balls" in code.text for code in of(Code, part(report, "settings")))
-    versions = dict(item for facts in of(Facts, part(report, "reproduce")) for item in facts.items)
+    assert any("name: balls" in code.text for code in blocks_in(report, "settings", Code))
+    versions = dict(item for facts in blocks_in(report, "reproduce", Facts) for item in facts.items)
     assert versions["fewscan"] == "9.8.7"
-    assert any(fold.summary.startswith("Every loss term: Teacher") for fold in of(Fold, part(report, "losses")))
+    assert any(fold.summary.startswith("Every loss term: Teacher") for fold in blocks_in(report, "losses", Fold))
 
 
-def test_failed_and_missing_cells_are_said(tmp_path, make_study):
+def test_failed_and_missing_cells_are_said(tmp_path, make_study, blocks_in):
     folder = make_study(tmp_path, skip=[("mean_teacher", 0), ("mean_teacher", 1)])
     cells = find_study(folder).cells
     failed = next(cell.name for cell in cells if cell.row.method == "mean_teacher" and cell.seed == 0)
     write_json(folder / "cells" / failed / "failed.json", {"error": "out of memory", "details": ""})
     report = compose(folder)
     assert report.state == "NOT FINISHED: 2 of 4 cells, 1 failed. Rows with missing seeds are provisional."
-    notes = " ".join(note.text for note in of(Note, part(report, "standing")))
+    notes = " ".join(note.text for note in blocks_in(report, "standing", Note))
     assert f"{failed} FAILED: out of memory" in notes
-    [standing] = of(Table, part(report, "standing"))
+    [standing] = blocks_in(report, "standing", Table)
     assert ("Teacher", "1", "FAILED", "waiting") in standing.rows
     assert report.figures["failed"] == {failed: "out of memory"}
 
 
-def test_a_study_that_was_only_begun_is_reported_on(tmp_path, make_study):
+def test_a_study_that_was_only_begun_is_reported_on(tmp_path, make_study, blocks_in):
     folder = make_study(tmp_path, skip=[(method, seed) for method in ("supervised", "mean_teacher") for seed in (0, 1)])
     report = compose(folder)
     assert report.state.startswith("NOT FINISHED: 0 of 4 cells")
-    assert of(Note, part(report, "review"))[0].text == "No cell is finished yet."
+    assert blocks_in(report, "review", Note)[0].text == "No cell is finished yet."
 
 
-def test_without_the_data_its_tables_are_there_all_the_same(tmp_path, make_study):
+def test_without_the_data_its_tables_are_there_all_the_same(tmp_path, make_study, blocks_in):
     folder = make_study(tmp_path)
     whole = find_study(folder)
     shutil.rmtree(tmp_path / "Dataset001_Balls")
@@ -111,12 +98,12 @@ def test_without_the_data_its_tables_are_there_all_the_same(tmp_path, make_study
     report = compose(folder)
     assert "4 finished cells; the data are not at hand" in report.state
     assert report.figures["rows"][0]["dice"] == pytest.approx(0.635)
-    assert "no case can be shown" in of(Note, part(report, "cases"))[0].text
+    assert "no case can be shown" in blocks_in(report, "cases", Note)[0].text
 
 
-def test_pictures_that_cannot_be_drawn_are_said(tmp_path, make_study):
+def test_pictures_that_cannot_be_drawn_are_said(tmp_path, make_study, blocks_in):
     report = compose(make_study(tmp_path, pictures=False))
-    assert "could not be drawn" in of(Note, part(report, "cases"))[-1].text
+    assert "could not be drawn" in blocks_in(report, "cases", Note)[-1].text
 
 
 def test_a_hostile_name_is_text(tmp_path, make_study, hostile):
@@ -129,7 +116,7 @@ def test_a_hostile_name_is_text(tmp_path, make_study, hostile):
     assert "Tables and tests" in page
 
 
-def test_what_was_kept_of_a_study_gives_its_tables(tmp_path, make_study):
+def test_what_was_kept_of_a_study_gives_its_tables(tmp_path, make_study, blocks_in, of_kind):
     folder = make_study(tmp_path, skip=[("mean_teacher", 1)])
     keep(open_study(folder / "study.yaml", folder), tmp_path / "kept")
     shutil.rmtree(tmp_path / "Dataset001_Balls")
@@ -138,17 +125,19 @@ def test_what_was_kept_of_a_study_gives_its_tables(tmp_path, make_study):
     assert report.figures["rows"][0]["dice"] == pytest.approx(0.635)
     assert snapshot(tmp_path / "kept") == before
     # settings, scans and machine are kept, logs are not; nothing is said of what no one stopped
-    [losses] = [block.text for block in of(Note, part(report, "losses"))]
+    [losses] = [block.text for block in blocks_in(report, "losses", Note)]
     assert "logs of the trainings are not in this folder" in losses
-    [full] = [fold for fold in of(Fold, part(report, "setup")) if fold.summary.startswith("One training in full")]
-    assert [dict(facts.items)["method"] for facts in of(Facts, full.blocks)] == [
+    [full] = [fold for fold in blocks_in(report, "setup", Fold) if fold.summary.startswith("One training in full")]
+    assert [dict(facts.items)["method"] for facts in of_kind(Facts, full.blocks)] == [
         "Supervised training on the labelled scans alone (supervised)"
     ]
-    scans = {row[0]: row[1] for table in of(Table, full.blocks) for row in table.rows}
+    scans = {row[0]: row[1] for table in of_kind(Table, full.blocks) for row in table.rows}
     assert scans == {"labelled": "1", "test": "6"}
-    versions = dict(item for facts in of(Facts, part(report, "reproduce")) for item in facts.items)
+    versions = dict(item for facts in blocks_in(report, "reproduce", Facts) for item in facts.items)
     assert versions["fewscan"] == "9.8.7"
-    assert dict(item for facts in of(Facts, part(report, "time")) for item in facts.items)["processor"] == "a processor"
+    assert (
+        dict(item for facts in blocks_in(report, "time", Facts) for item in facts.items)["processor"] == "a processor"
+    )
     assert "cells.json holds every cell's settings" in " ".join(
-        block.text for block in part(report, "reproduce") if isinstance(block, Text)
+        block.text for block in blocks_in(report, "reproduce", Text)
     )

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from fewscan.data.geometry import Geometry
 
@@ -77,3 +78,44 @@ def store(dataset, tmp_path_factory):
 def fast():
     """Settings of a training that takes a second."""
     return FAST
+
+
+@pytest.fixture(scope="session")
+def train_fast(fast):
+    """Return a function that trains in about a second; ``settings`` are laid over the fast ones."""
+    from fewscan.training.run import train
+
+    def run(data, out, *, settings=None, **changes):
+        asked = {"method": "supervised", "settings": fast | (settings or {})}
+        return train(data, out, **(asked | changes), quiet=True, device="cpu")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def unbroken(store, train_fast, tmp_path_factory):
+    """A run that was never stopped."""
+    return train_fast(store, tmp_path_factory.mktemp("runs") / "unbroken")
+
+
+@pytest.fixture(scope="session")
+def last_weights():
+    """Return a function that gives the tensors of a run's last checkpoint."""
+    from fewscan.training.checkpoint import newest_checkpoint
+
+    return lambda run: newest_checkpoint(run.folder / "checkpoints").parts
+
+
+@pytest.fixture(scope="session")
+def assert_same_weights(last_weights):
+    """Return a function that compares the last checkpoints of two runs, bit for bit."""
+
+    def compare(first, second):
+        a, b = last_weights(first), last_weights(second)
+        assert a.keys() == b.keys()
+        for part in a:
+            assert a[part].keys() == b[part].keys()
+            for name in a[part]:
+                assert torch.equal(a[part][name], b[part][name]), f"{part}/{name}"
+
+    return compare

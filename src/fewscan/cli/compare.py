@@ -1,11 +1,16 @@
 """``fewscan compare``: methods against the supervised baseline, over labelled counts and seeds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fewscan.cli.console import emit, say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fewscan.experiments.state import State
 
 
 def compare(
@@ -53,10 +58,7 @@ def compare(
         opened = open_study(study, out)
         if prepare_only:
             opened.prepare(workers=available_workers(), quiet=as_json)
-        states = opened.states
-        cells = [{"name": name, "state": str(state)} for name, state in states.items()]
-        lines = [f"{state:9} {name}" for name, state in states.items()]
-        emit({"cells": cells}, as_json=as_json, text="\n".join([*lines, f"{len(cells)} cells"]))
+        emit_cells(opened.states, as_json=as_json)
         return
     outputs = run_study(
         study,
@@ -81,3 +83,10 @@ def compare(
     )
     if outputs.failed:
         raise failed_cells(outputs)
+
+
+def emit_cells(states: "Mapping[str, State]", *, as_json: bool) -> None:
+    """Print the cells of a study and where each stands."""
+    cells = [{"name": name, "state": str(state)} for name, state in states.items()]
+    lines = [f"{state:9} {name}" for name, state in states.items()]
+    emit({"cells": cells}, as_json=as_json, text="\n".join([*lines, f"{len(cells)} cells"]))

@@ -65,15 +65,10 @@ def demo(
         "scores": predictions / "scores.csv",
         "model": run.folder / "model.safetensors",
     }
-    options = f"--cases {cases} --labelled {labelled} --test {test} --dimensions {dimensions} --seed {seed}"
-    hand = Path("by-hand")
-    training = f"--method supervised --iterations {iterations} --seed {seed}"
-    commands = [
-        f"fewscan cohort --out {hand / 'cohort'} {options}",
-        f"fewscan train {hand / 'cohort'} --out {hand / 'run'} {training}",
-        f"fewscan predict {hand / 'run'} {hand / 'cohort' / 'imagesTs'} --out {hand / 'predictions'}",
-        f"fewscan evaluate {hand / 'predictions'} {hand / 'cohort' / 'labelsTs'}",
-    ]
+    commands = commands_by_hand(
+        cohort=f"--cases {cases} --labelled {labelled} --test {test} --dimensions {dimensions} --seed {seed}",
+        training=f"--method supervised --iterations {iterations} --seed {seed}",
+    )
     payload = {
         **dice_summary(result),
         "files": {name: str(path) for name, path in files.items()},
@@ -101,6 +96,17 @@ def clear_folder(out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def commands_by_hand(*, cohort: str, training: str) -> list[str]:
+    """Return the commands that do what the demo does, with the options of ``fewscan cohort`` and ``fewscan train``."""
+    hand = Path("by-hand")
+    return [
+        f"fewscan cohort --out {hand / 'cohort'} {cohort}",
+        f"fewscan train {hand / 'cohort'} --out {hand / 'run'} {training}",
+        f"fewscan predict {hand / 'run'} {hand / 'cohort' / 'imagesTs'} --out {hand / 'predictions'}",
+        f"fewscan evaluate {hand / 'predictions'} {hand / 'cohort' / 'labelsTs'}",
+    ]
+
+
 def foreground_names() -> dict[int, str]:
     """Return the name of each class of the virtual patients by its label value."""
     from fewscan.data.cohort_anatomy import CLASS_NAMES
@@ -109,15 +115,11 @@ def foreground_names() -> dict[int, str]:
 
 
 def dice_per_case(result: "Evaluation") -> dict[str, float]:
-    """Return the mean Dice over the classes present in each case, best case first."""
-    from math import isnan
+    """Return the mean Dice over the classes present in each case."""
+    from fewscan.metrics.summary import ALL_CLASSES, columns
 
-    scores: dict[str, list[float]] = {}
-    for row in result.scores:
-        if not isnan(row.scores["dice"]):
-            scores.setdefault(row.case_id, []).append(row.scores["dice"])
-    means = {case_id: sum(values) / len(values) for case_id, values in scores.items()}
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
+    found = {(column.label, column.metric): column.by_case for column in columns(result.scores, result.names)}
+    return dict(found[ALL_CLASSES, "dice"])
 
 
 def dice_summary(result: "Evaluation") -> dict[str, object]:
@@ -135,12 +137,11 @@ def dice_summary(result: "Evaluation") -> dict[str, object]:
 def save_test_cases(path: Path, data: Path, predictions: Path, result: "Evaluation", *, title: str) -> None:
     """Picture the best, the median and the worst test case."""
     from fewscan.data.image_io import read_image
+    from fewscan.experiments.ranking import best_median_worst
     from fewscan.pictures.overlay import Example, save_gallery
 
-    ranked = list(dice_per_case(result).items())
     examples = []
-    for rank, position in (("best", 0), ("median", len(ranked) // 2), ("worst", len(ranked) - 1)):
-        case_id, dice = ranked[position]
+    for rank, (case_id, dice) in best_median_worst(dice_per_case(result)).items():
         scan = read_image(data / "imagesTs" / f"{case_id}_0000.nii.gz")
         examples.append(
             Example(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fewscan.cli.console import Progress, emit
+from fewscan.cli.console import emit, progress_with_late_total
 
 
 def predict(
@@ -34,18 +34,9 @@ def predict(
     prediction.json with settings and times. A scan that cannot be read stops none of the others; it is named at the
     end (exit code 3).
     """
-    from contextlib import ExitStack
-
     from fewscan.inference.predict import predict as predict_scans
 
-    with ExitStack() as stack:
-        shown: list[Progress] = []
-
-        def advance(case_id: str, total: int) -> None:
-            if not shown:  # how many scans there are is known only now
-                shown.append(stack.enter_context(Progress("predicting", total, quiet=as_json)))
-            shown[0].advance(note=case_id)
-
+    with progress_with_late_total("predicting", quiet=as_json) as advance:
         paths = predict_scans(
             run,
             scans,

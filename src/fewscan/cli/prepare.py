@@ -12,6 +12,7 @@ from fewscan.errors import UsageError
 if TYPE_CHECKING:
     from fewscan.data.case import Dataset
     from fewscan.data.plan import Plan
+    from fewscan.data.prepared import PreparedStore
 
 
 def prepare(
@@ -76,18 +77,16 @@ def prepare(
         workers=workers,
         progress=partial(progress, quiet=as_json),
     )
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    labelled = sum(store.case(case_id).has_label for case_id in store.ids)
+    content = _content(store)
     payload = {
         "store": str(out),
         "plan": chosen.model_dump(mode="json"),
         "fingerprint": facts,
-        "cases": len(store),
-        "labelled": labelled,
-        "bytes": size,
+        **content,
         "forecast_bytes": needed,
     }
-    text = f"{len(store)} cases ready, {labelled} of them with labels, {size / 1e6:.1f} MB\n"
+    size = f"{content['bytes'] / 1e6:.1f} MB"
+    text = f"{content['cases']} cases ready, {content['labelled']} of them with labels, {size}\n"
     emit(payload, as_json=as_json, text=f"{text}plan: {out / PLAN_NAME}\nstore: {out}")
 
 
@@ -125,6 +124,15 @@ def _derive(dataset: "Dataset", wishes: dict[str, Any], *, workers: int, quiet: 
     return derive_plan(dataset, fingerprint, **wishes), fingerprint.model_dump(
         mode="json", exclude={"sizes", "spacings_mm"}
     )
+
+
+def _content(store: "PreparedStore") -> dict[str, int]:
+    """Return how many cases a store holds, how many of them with labels, and its size on the disk."""
+    return {
+        "cases": len(store),
+        "labelled": sum(store.case(case_id).has_label for case_id in store.ids),
+        "bytes": sum(path.stat().st_size for path in store.path.rglob("*") if path.is_file()),
+    }
 
 
 def _describe(plan: "Plan") -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fewscan.cli.console import Progress, emit
+from fewscan.cli.console import emit, progress_with_late_total
 
 
 def register(
@@ -65,18 +65,9 @@ def register(
     registration.json and pairs.csv. Pairs with folds, or whose similarity fell, are flagged. A pair that cannot be
     registered stops none of the others; it is named at the end (exit code 3).
     """
-    from contextlib import ExitStack
-
     from fewscan.registration.register import register as register_scans
 
-    with ExitStack() as stack:
-        shown: list[Progress] = []
-
-        def advance(pair: str, total: int) -> None:
-            if not shown:  # how many pairs there are is known only now
-                shown.append(stack.enter_context(Progress("registering", total, quiet=as_json)))
-            shown[0].advance(note=pair)
-
+    with progress_with_late_total("registering", quiet=as_json) as advance:
         result = register_scans(
             run,
             out=out,

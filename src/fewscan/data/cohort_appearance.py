@@ -60,7 +60,7 @@ def paint(generator: np.random.Generator, tissues: FloatArray, detail: FloatArra
     image = np.einsum("t,t...->...", random_contrast(generator), tissues) + detail
     image = np.clip(image, 0, None) ** np.exp(GAMMA_LOG * generator.standard_normal())
     image = ndimage.gaussian_filter(image, generator.uniform(*BLUR_VOX))
-    image *= np.exp(SHADING_LOG * smooth_noise(generator, size, period=SHADING_PERIOD_MM / spacing_mm))
+    image *= np.exp(SHADING_LOG * smooth_noise(generator, size, period_vox=SHADING_PERIOD_MM / spacing_mm))
     real, imaginary = generator.uniform(*NOISE) * generator.standard_normal((2, *size))
     image = np.hypot(image + real, imaginary)
     head = tissues.sum(axis=0) > 0.5

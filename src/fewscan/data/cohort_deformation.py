@@ -30,7 +30,7 @@ SHEAR = 0.05
 TRANSLATION_MM = 4.0
 
 
-def smooth_noise(generator: np.random.Generator, size: Sequence[int], *, period: float) -> FloatArray:
+def smooth_noise(generator: np.random.Generator, size: Sequence[int], *, period_vox: float) -> FloatArray:
     """Return a random field of unit variance: a cubic B-spline with standard normal coefficients.
 
     Parameters
@@ -39,13 +39,13 @@ def smooth_noise(generator: np.random.Generator, size: Sequence[int], *, period:
         Source of the coefficients.
     size : sequence of int
         Shape of the field.
-    period : float
-        Distance of the control points in voxels.
+    period_vox : float
+        Distance of the control points.
     """
-    counts = [int(np.ceil((n - 1) / period)) + 3 for n in size]
+    counts = [int(np.ceil((n - 1) / period_vox)) + 3 for n in size]
     field = generator.standard_normal(counts)
     for axis, (n, count) in enumerate(zip(size, counts, strict=True)):
-        basis = _cubic_b_spline(np.arange(n)[:, None] / period + 1 - np.arange(count))
+        basis = _cubic_b_spline(np.arange(n)[:, None] / period_vox + 1 - np.arange(count))
         field = np.moveaxis(np.tensordot(basis, field, axes=(1, axis)), 0, axis)
     # the square of the basis functions sums to 151/315 on average along each axis
     return np.asarray(field / (151 / 315) ** (len(size) / 2))
@@ -118,16 +118,16 @@ def random_deformation(generator: np.random.Generator, size: Sequence[int], *, s
     """
     dimensions = len(size)
     matrix = random_affine(generator, dimensions)
-    translation = generator.uniform(-TRANSLATION_MM, TRANSLATION_MM, dimensions) / spacing_mm
-    velocity = np.zeros((dimensions, *size))
+    translation_vox = generator.uniform(-TRANSLATION_MM, TRANSLATION_MM, dimensions) / spacing_mm
+    velocity_vox = np.zeros((dimensions, *size))
     for length_mm, deviation_mm in WARPS_MM:
-        for part in velocity:
-            part += deviation_mm / spacing_mm * smooth_noise(generator, size, period=length_mm / spacing_mm)
+        for part in velocity_vox:
+            part += deviation_mm / spacing_mm * smooth_noise(generator, size, period_vox=length_mm / spacing_mm)
     grid = identity_grid(size)
     column = (dimensions,) + (1,) * dimensions
     centre = (np.reshape(size, column) - 1) / 2
-    warped = grid + exponential(velocity) - centre
-    moved = np.einsum("ij,j...->i...", matrix, warped) + centre + translation.reshape(column)
+    warped = grid + exponential(velocity_vox) - centre
+    moved = np.einsum("ij,j...->i...", matrix, warped) + centre + translation_vox.reshape(column)
     return np.asarray(moved - grid)
 
 

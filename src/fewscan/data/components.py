@@ -25,15 +25,13 @@ def largest_component(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def keep_largest_components(labels: Labels, *, background: int = 0) -> Labels:
-    """Keep the largest connected component of every label; everything else becomes background.
+def keep_largest_components(labels: Labels) -> Labels:
+    """Keep the largest connected component of every label; everything else becomes background, which is 0.
 
     Parameters
     ----------
     labels : integer array (*axes)
         Label map of any number of classes; not changed.
-    background : int
-        The value of the background, which is never split into components.
 
     Returns
     -------
@@ -42,11 +40,11 @@ def keep_largest_components(labels: Labels, *, background: int = 0) -> Labels:
     """
     kept = labels.copy()
     for value in np.unique(labels):
-        if value == background:
+        if value == 0:
             continue
         mask = labels == value
         # labelling only the box that holds the class saves most of the time for small structures
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
         lost = mask[box] & ~largest_component(mask[box])
-        kept[box][lost] = background
+        kept[box][lost] = 0
     return kept

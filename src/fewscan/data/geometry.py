@@ -45,8 +45,8 @@ class Geometry:
         return len(self.size)
 
     @property
-    def voxel_volume_mm(self) -> float:
-        """Volume (3-D, mm^3) or area (2-D, mm^2) of one voxel."""
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel; of a 2-D scan its area, in mm^2."""
         return float(np.prod(self.spacing_mm))
 
     def affine(self) -> npt.NDArray[np.float64]:

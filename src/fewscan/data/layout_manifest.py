@@ -43,7 +43,7 @@ def load_manifest(path: Path) -> Dataset:
         if len(row) > len(header):
             problems.append(f"row {number}: {len(row)} fields, the header has {len(header)}")
             continue
-        fields = dict(zip(header, (value.strip() for value in row), strict=False))
+        fields = _fields(header, row)
         before = first_row.setdefault(fields.get("id", "").casefold(), number)
         if before != number:
             problems.append(f"row {number}: id {fields['id']!r} is already in row {before} (letter case aside)")
@@ -81,6 +81,11 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if not rows:
         raise DataError(f"{path}: the file is empty", mend="write a header such as id,image,label and one row per scan")
     return [name.strip().lower() for name in rows[0][1]], rows[1:]
+
+
+def _fields(header: list[str], row: list[str]) -> dict[str, str]:
+    """Return the values of a row by column; a row that is too short lacks the last ones."""
+    return dict(zip(header, (value.strip() for value in row), strict=False))
 
 
 def _check_header(path: Path, header: list[str], images: list[str]) -> None:
@@ -141,7 +146,7 @@ def _repeated_images(
     first: dict[str, int] = {}
     problems = []
     for number, row in rows:
-        fields = dict(zip(header, (value.strip() for value in row), strict=False))
+        fields = _fields(header, row)
         for name in images:
             if not fields.get(name):
                 continue

@@ -76,39 +76,26 @@ def derive_plan(
     DataError
         When no foreground label is known, unless none is needed.
     """
-    image_dimensions = fingerprint.dimensions
-    chosen = dimensions or image_dimensions
-    if chosen > image_dimensions:
-        raise UsageError(f"dimensions 3 needs 3-D images; those of {dataset.name!r} are 2-D", mend="leave it out")
-    if chosen == 3 and 1 in fingerprint.median_size:
-        msg = f"the scans of {dataset.name!r} are single slices, {' x '.join(map(str, fingerprint.median_size))} voxels"
-        raise UsageError(
-            f"{msg}: no 3-D network learns from them", mend="ask for dimensions 2 (prepare: --dimensions 2)"
-        )
-    slice_wise = chosen == 2 and image_dimensions == 3
-    axis = _slice_axis(fingerprint, slice_axis) if slice_wise else None
-    if slice_axis is not None and not slice_wise:
-        raise UsageError(
-            "slice_axis belongs to 2-D training on 3-D images", mend="leave it out, or ask for dimensions 2"
-        )
+    chosen = _dimensions(dataset, fingerprint, dimensions)
+    axis = _slice_axis(fingerprint, slice_axis, dimensions=chosen)
     preparation = _preparation(
         dataset, fingerprint, spacing_mm=spacing_mm, slice_axis=axis, normalisation=normalisation
     )
     size, spacing = _prepared_grid(fingerprint, preparation)
-    in_patch = [k for k in range(image_dimensions) if k != axis]
+    in_patch = [k for k in range(fingerprint.dimensions) if k != axis]
     patch = patch_size or choose_patch(
         [size[k] for k in in_patch], [spacing[k] for k in in_patch], max_voxels=max_patch_voxels
     )
+    if classes is None:
+        classes = _classes(dataset, fingerprint, join=join_labels, needs_labels=needs_labels)
     return Plan.parse(
         {
             "name": dataset.name,
             "dimensions": chosen,
-            "image_dimensions": image_dimensions,
+            "image_dimensions": fingerprint.dimensions,
             "slice_axis": axis,
             "channels": dataset.channel_names,
-            "classes": tuple(classes)
-            if classes is not None
-            else _classes(dataset, fingerprint, join=join_labels, needs_labels=needs_labels),
+            "classes": tuple(classes),
             "preparation": preparation,
             "patch_size": tuple(patch),
             "case_count": fingerprint.case_count,
@@ -162,7 +149,28 @@ def choose_patch(
     return tuple(sides)
 
 
-def _slice_axis(fingerprint: Fingerprint, given: int | None) -> int:
+def _dimensions(dataset: Dataset, fingerprint: Fingerprint, given: Literal[2, 3] | None) -> int:
+    """Return the dimensions of the network: those asked for, if the images have them, else the images' own."""
+    chosen = given or fingerprint.dimensions
+    if chosen > fingerprint.dimensions:
+        raise UsageError(f"dimensions 3 needs 3-D images; those of {dataset.name!r} are 2-D", mend="leave it out")
+    if chosen == 3 and 1 in fingerprint.median_size:
+        size = " x ".join(map(str, fingerprint.median_size))
+        raise UsageError(
+            f"the scans of {dataset.name!r} are single slices, {size} voxels: no 3-D network learns from them",
+            mend="ask for dimensions 2 (prepare: --dimensions 2)",
+        )
+    return chosen
+
+
+def _slice_axis(fingerprint: Fingerprint, given: int | None, *, dimensions: int) -> int | None:
+    """Return the axis that counts the slices of slice-wise training; None for a network of the images' dimensions."""
+    if (dimensions, fingerprint.dimensions) != (2, 3):
+        if given is not None:
+            raise UsageError(
+                "slice_axis belongs to 2-D training on 3-D images", mend="leave it out, or ask for dimensions 2"
+            )
+        return None
     if given is None:
         size, spacing = fingerprint.median_size, fingerprint.median_spacing_mm
         return max(range(3), key=lambda k: (size[k] == 1, round(spacing[k] / min(spacing), 2), k))

@@ -45,11 +45,6 @@ class ScanMeta:
         """The crop box as an index into an array on the original grid."""
         return tuple(slice(a, a + n) for a, n in zip(self.crop_start, self.cropped.size, strict=True))
 
-    @property
-    def is_resampled(self) -> bool:
-        """Whether the prepared grid differs from the cropped one."""
-        return self.prepared != self.cropped
-
     def to_json(self) -> str:
         """Return a JSON document."""
         data = {

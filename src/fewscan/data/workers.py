@@ -8,10 +8,10 @@ import math
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -32,6 +32,16 @@ def available_workers() -> int:
     """Return how many processors this process may use: its affinity, and the quota of its container (cgroup v2)."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, _cgroup_quota(CPU_QUOTA)))
+
+
+@contextmanager
+def counting(progress: ShowProgress | None, description: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Show progress while the block runs; yield what counts a case as done, by its id (nothing without progress)."""
+    if progress is None:
+        yield lambda case_id: None
+        return
+    with progress(description, total) as shown:
+        yield lambda case_id: shown.advance(note=case_id)
 
 
 def _cgroup_quota(path: Path) -> int:
@@ -87,11 +97,9 @@ def map_cases(
             results[case_id] = outcome()
         except Exception as error:
             failures[case_id] = error
-        if shown is not None:
-            shown.advance(note=case_id)
+        count(case_id)
 
-    show: AbstractContextManager[Any] = nullcontext() if progress is None else progress(description, len(tasks))
-    with show as shown:
+    with counting(progress, description, len(tasks)) as count:
         if min(workers, len(tasks)) <= 1:
             for case_id, task in tasks.items():
                 finish(case_id, partial(function, task))
@@ -148,13 +156,17 @@ def _killed() -> NoReturn:
     raise DataError(msg, mend="use fewer workers, or a coarser spacing")
 
 
+def reason_of(error: BaseException) -> str:
+    """Return why a case failed and, where that is known, what to do about it, for a list of failures."""
+    if isinstance(error, FewscanError):
+        return f"{error.message} ({error.mend})" if error.mend else error.message
+    return f"{type(error).__name__}: {error}"
+
+
 def _summary(failures: Mapping[str, BaseException], *, total: int) -> DataError:
     lines = []
     for case_id, error in failures.items():
-        if isinstance(error, FewscanError):
-            text = error.message + (f" ({error.mend})" if error.mend else "")
-        else:
-            text = f"{type(error).__name__}: {error}"
+        text = reason_of(error)
         lines.append(text if f"case {case_id}" in text else f"case {case_id}: {text}")
     msg = f"{len(failures)} of {total} cases failed:\n  " + "\n  ".join(lines)
     summary = DataError(msg, mend="mend or remove these cases and run again; finished cases are not repeated")

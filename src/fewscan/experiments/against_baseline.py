@@ -74,9 +74,13 @@ class Comparison:
 
 def baseline_line(line: Line, lines: Sequence[Line], baseline: str) -> Line | None:
     """Return the baseline's line with the same labels, of the same preset where there is one; None if there is none."""
-    same = [other for other in lines if other.row.method == baseline and other.row.labelled == line.row.labelled]
-    exact = [other for other in same if other.row.preset == line.row.preset]
-    return next(iter([*exact, *same]), None)
+    same_labels = [other for other in lines if other.row.labelled == line.row.labelled]
+    return _nearest(line, same_labels, baseline)
+
+
+def upper_bound_line(line: Line, lines: Sequence[Line], baseline: str) -> Line | None:
+    """Return the baseline's line with all labels, of the same preset where there is one; None if there is none."""
+    return _nearest(line, [other for other in lines if other.row.labelled.is_all], baseline)
 
 
 def compare_with_baseline(lines: Sequence[Line], baseline: str) -> list[Comparison]:
@@ -95,6 +99,12 @@ def differences(line: Line, other: Line) -> list[str]:
         return []
     ours, theirs = (_budget(each.results[0].cell.settings) for each in (line, other))
     return [name for name in ours if ours[name] != theirs[name]]
+
+
+def _nearest(line: Line, others: Sequence[Line], baseline: str) -> Line | None:
+    of_baseline = [other for other in others if other.row.method == baseline]
+    same_preset = [other for other in of_baseline if other.row.preset == line.row.preset]
+    return next(iter([*same_preset, *of_baseline]), None)
 
 
 def _compare_lines(line: Line, other: Line) -> list[Comparison]:

@@ -170,7 +170,7 @@ def _resolve(amount: Amount, parts: _Parts) -> Labelled:
     if set(drawn) == set(every):
         return Labelled(True, len(every), "all", "all")
     if isinstance(amount, tuple):
-        return Labelled(False, len(drawn), f"chosen{len(drawn)}-{_hash(sorted(amount))[:4]}", amount)
+        return Labelled(False, len(drawn), f"chosen{len(drawn)}-{plain_digest(sorted(amount))[:4]}", amount)
     count = amount if isinstance(amount, int) else len(drawn)
     return Labelled(False, count, f"n{count}", count)
 
@@ -215,8 +215,9 @@ def _digest(study: Study, settings: TrainSettings, split: Split, *, predictor: s
     plan: Any = study.planning if study.plan is None else Plan.read(Path(study.plan)).model_dump(mode="json")
     parts = split.model_dump(mode="json", include={"labelled", "unlabelled", "validation", "test"})
     parted = [values, parts, plan, study.checkpoint]
-    return _hash([*parted, predictor] if predictor else parted)[:DIGEST_LENGTH]
+    return plain_digest([*parted, predictor] if predictor else parted)[:DIGEST_LENGTH]
 
 
-def _hash(value: Any) -> str:
+def plain_digest(value: Any) -> str:
+    """Return the SHA-256 of plain values, whatever the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

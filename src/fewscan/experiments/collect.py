@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -76,4 +77,4 @@ def tidy_csv(results: Iterable[Result]) -> str:
 
 def csv_number(value: float) -> float | str:
     """Return a number for a CSV file, ``n/a`` for NaN."""
-    return "n/a" if value != value else value
+    return "n/a" if isnan(value) else value

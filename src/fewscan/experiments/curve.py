@@ -22,7 +22,7 @@ from fewscan.files import write_atomically
 BASELINE_COLOUR = "#3C3C3C"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-INK, FAINT = "#222222", "#8A8A8A"
+INK, FAINT, GRID = "#222222", "#8A8A8A", "#E4E4E4"
 LABEL_GAP_POINTS = 12.0
 """Least distance of two line names, in points."""
 
@@ -156,7 +156,7 @@ def _dress(axis: Axes, counts: Sequence[int], title: str) -> None:
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color(FAINT)
     axis.tick_params(colors=INK, length=0, pad=6)
-    axis.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axis.grid(axis="y", color=GRID, linewidth=0.8)
     axis.set_axisbelow(True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
-from fewscan.experiments.against_baseline import baseline_line
+from fewscan.experiments.against_baseline import baseline_line, upper_bound_line
 from fewscan.experiments.averages import Key, Line, mean_of
 from fewscan.experiments.cells import Row
 
@@ -49,7 +49,7 @@ def gap_shares(lines: Sequence[Line], baseline: str, key: Key) -> list[GapShare]
     shares = []
     for line in lines:
         own = baseline_line(line, lines, baseline)
-        full = _upper_bound(line, lines, baseline)
+        full = upper_bound_line(line, lines, baseline)
         if line.row.method == baseline or line.row.labelled.is_all or own is None or full is None:
             continue
         if not all(key in each.averages for each in (line, own, full)):
@@ -59,9 +59,3 @@ def gap_shares(lines: Sequence[Line], baseline: str, key: Key) -> list[GapShare]
         gap = full.averages[key].mean - supervised
         shares.append(GapShare(line.row, gap, (method - supervised) / gap if gap > 0 else nan))
     return shares
-
-
-def _upper_bound(line: Line, lines: Sequence[Line], baseline: str) -> Line | None:
-    full = [other for other in lines if other.row.method == baseline and other.row.labelled.is_all]
-    exact = [other for other in full if other.row.preset == line.row.preset]
-    return next(iter([*exact, *full]), None)

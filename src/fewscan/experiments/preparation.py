@@ -7,10 +7,8 @@ STUDY/preparation.json    what all this was made from
 """
 
 import csv
-import hashlib
 import inspect
 import io
-import json
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,7 +22,8 @@ from fewscan.data.prepared import PreparedStore
 from fewscan.data.store_format import INDEX_NAME, StoreIndex, content_digest, stamp
 from fewscan.data.workers import ShowProgress
 from fewscan.errors import DataError, UsageError
-from fewscan.experiments.cells import Cell
+from fewscan.experiments.cells import Cell, plain_digest
+from fewscan.experiments.state import read_record
 from fewscan.experiments.study import Study
 from fewscan.files import write_atomically, write_json
 from fewscan.settings import nearest_key
@@ -53,7 +52,7 @@ def prepare_study(
     images = labels | {case_id for cell in cells for case_id in cell.split.unlabelled}
     test = [dataset[case_id] for case_id in cells[0].split.test]
     made_from = _made_from(study, dataset, images, labels, test)
-    if _record(folder).get("made_from") == made_from and (folder / STORE / INDEX_NAME).is_file():
+    if read_record(folder / RECORD).get("made_from") == made_from and (folder / STORE / INDEX_NAME).is_file():
         return
     plan = study_plan(study, dataset, images, labels, workers=workers, progress=progress)
     _drop_other_store(folder / STORE, images)
@@ -113,7 +112,7 @@ def input_digest(cell: Cell, folder: Path) -> str:
     DataError
         When the study is not prepared for this cell.
     """
-    record, split = _record(folder), cell.split
+    record, split = read_record(folder / RECORD), cell.split
     entries = StoreIndex.load(folder / STORE).cases if record else {}
     with_label = (*split.labelled, *split.validation)
     labelled = {case_id for case_id, entry in entries.items() if entry.label_key is not None}
@@ -176,11 +175,5 @@ def _made_from(study: Study, dataset: Dataset, images: set[str], labels: set[str
     return _digest([study.planning, study.plan, sorted(images), sorted(labels), stamp(files)])
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder / RECORD
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
-
-
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return plain_digest(value)[:16]

@@ -10,7 +10,6 @@ shown with this seed, and those without a finished cell of it are left out.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import isnan
 from pathlib import Path
 
 from fewscan.data.case import Dataset
@@ -21,6 +20,7 @@ from fewscan.experiments.collect import Result
 from fewscan.experiments.curve import line_colours
 from fewscan.experiments.outputs import Outputs
 from fewscan.experiments.preparation import TEST_LIST
+from fewscan.experiments.ranking import best_median_worst
 from fewscan.experiments.state import AS_PREDICTED, PREDICTIONS, cell_folder, run_folder
 from fewscan.pictures.compared import ComparedCase
 from fewscan.training.log import read_log
@@ -96,13 +96,7 @@ def choose_cases(result: Result, label: str) -> dict[str, tuple[str, float]]:
         The class to rank by; see `main_label`. Cases without a score, as nothing is there to find, are passed over.
     """
     (dice,) = (c.by_case for c in result.columns(AS_PREDICTED) if (c.label, c.metric) == (label, "dice"))
-    ranked = sorted(((case, score) for case, score in dice.items() if not isnan(score)), key=lambda item: item[0])
-    ranked.sort(key=lambda item: -item[1])
-    places = {"best": 0, "median": len(ranked) // 2, "worst": len(ranked) - 1}
-    if len(ranked) < 3:
-        places = {name: place for name, place in places.items() if name != "median"}
-    chosen = {name: ranked[place] for name, place in places.items() if ranked}
-    return {"only": chosen["best"]} if len(ranked) == 1 else chosen
+    return best_median_worst(dice)
 
 
 def _shown(outputs: Outputs, lines: Sequence[Line]) -> Shown | None:

@@ -7,7 +7,7 @@ component of each class. Overlap is in percent, mean ± standard deviation over 
 """
 
 from collections.abc import Sequence
-from math import isinf, isnan
+from math import isnan
 
 from fewscan.experiments.against_baseline import Comparison
 from fewscan.experiments.averages import Average, Key, Line
@@ -16,7 +16,7 @@ from fewscan.experiments.gap import GapShare
 from fewscan.experiments.state import AS_PREDICTED, EVALUATIONS, LARGEST
 from fewscan.experiments.study import Study
 from fewscan.experiments.table_notes import budget_notes, gap_notes, general_notes, infinity_notes, jensen_notes
-from fewscan.experiments.tables import Table
+from fewscan.experiments.tables import MISSING, Table, number, p_value
 from fewscan.metrics.summary import ALL_CLASSES
 
 OVERLAP = {"dice": "Dice %", "jaccard": "Jaccard %", "ravd": "RAVD %"}
@@ -24,7 +24,6 @@ DISTANCES = {"hd95": "HD95", "asd": "ASD", "hd": "HD", "assd": "ASSD"}
 FOUR = ("dice", "ravd", "hd95", "asd")
 UNITS = {"mm": "mm", "vox": "voxels"}
 COMPARED = {"dice": "Dice %", "hd95_mm": "HD95 mm", "asd_mm": "ASD mm"}
-MISSING = "–"
 
 
 class StudyTables:
@@ -57,7 +56,7 @@ class StudyTables:
         metrics = [(metric, title, 100.0) for metric, title in OVERLAP.items()]
         rows = []
         for line in self.lines:
-            cost = (_span(line.annotated), _seconds(line.training_seconds), _number(line.peak_memory_mib, 0))
+            cost = (_span(line.annotated), _seconds(line.training_seconds), number(line.peak_memory_mib, 0))
             if not line.results:
                 cost = (MISSING,) * 3
             rows.append((*self._start(line), *self._numbers(line, metrics), _share(share_of.get(line.row)), *cost))
@@ -119,13 +118,13 @@ class StudyTables:
                     self.title(item.row),
                     item.row.labelled.title,
                     COMPARED[key.metric],
-                    _number(factor * item.mean, 2),
-                    _number(factor * item.baseline_mean, 2),
-                    _number(factor * item.test.mean_difference, 2, sign=True),
+                    number(factor * item.mean, 2),
+                    number(factor * item.baseline_mean, 2),
+                    number(factor * item.test.mean_difference, 2, sign=True),
                     _interval(factor * item.low, factor * item.high),
                     f"{item.better}/{item.worse}/{item.test.n}",
-                    _p_value(item.test.p),
-                    _p_value(item.p_holm),
+                    p_value(item.test.p),
+                    p_value(item.p_holm),
                 )
             )
         head = ("method", "labelled", "metric", "mean", "baseline", "difference", "95 % interval")
@@ -171,7 +170,7 @@ def _factor(metric: str) -> float:
 def _spread(average: Average | None, factor: float) -> str:
     if average is None or isnan(average.mean):
         return MISSING
-    mean = _number(factor * average.mean, 2)
+    mean = number(factor * average.mean, 2)
     spread = average.standard_deviation
     return mean if isnan(spread) else f"{mean} ± {factor * spread:.2f}"
 
@@ -193,17 +192,5 @@ def _seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
-def _number(value: float, decimals: int, *, sign: bool = False) -> str:
-    if isnan(value):
-        return MISSING
-    if isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:{'+' if sign else ''}.{decimals}f}"
-
-
 def _interval(low: float, high: float) -> str:
     return MISSING if isnan(low) else f"{low:+.2f} to {high:+.2f}"
-
-
-def _p_value(p: float) -> str:
-    return MISSING if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

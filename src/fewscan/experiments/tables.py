@@ -1,7 +1,10 @@
-"""A table as plain data, and its text as Markdown or LaTeX."""
+"""A table as plain data, its text as Markdown or LaTeX, and numbers as people read them in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isinf, isnan
+
+MISSING = "–"
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -45,6 +48,20 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
     text_columns: int = 1
+
+
+def number(value: float | None, decimals: int = 3, *, sign: bool = False) -> str:
+    """Return a number with so many decimals; a dash where it does not apply."""
+    if value is None or isnan(value):
+        return MISSING
+    if isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:{'+' if sign else ''}.{decimals}f}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value."""
+    return MISSING if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def to_markdown(table: Table) -> str:

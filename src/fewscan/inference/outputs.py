@@ -13,7 +13,8 @@ from typing import Any
 from fewscan.data.case import Case
 from fewscan.data.image_files import image_stem, is_image_file
 from fewscan.data.layouts import list_scans
-from fewscan.errors import DataError, FewscanError, UsageError
+from fewscan.data.workers import reason_of
+from fewscan.errors import DataError, UsageError
 
 Places = Path | str | Sequence[Path | str]
 
@@ -47,11 +48,7 @@ class Outcome:
 
     def failed(self, item_id: str, error: Exception) -> None:
         """Note an item that could not be done, with what to do about it."""
-        if isinstance(error, FewscanError):
-            text = error.message + (f" ({error.mend})" if error.mend else "")
-        else:
-            text = f"{type(error).__name__}: {error}"
-        self.failures[item_id] = text
+        self.failures[item_id] = reason_of(error)
         self.first_error = self.first_error or error
         self._report(item_id)
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -26,13 +26,12 @@ from fewscan.data.prepare import PreparedScan, prepare_image
 from fewscan.files import write_atomically
 from fewscan.inference.model_file import model_path
 from fewscan.inference.outputs import Outcome, as_paths, find_scans, guard_folder
-from fewscan.inference.predictions import Predictions
+from fewscan.inference.predictions import CONFIDENCE, Predictions
 from fewscan.inference.predictor import Predictor
 from fewscan.inference.restore import Restored
 from fewscan.training.device import resolve_device
 
 RECORD_NAME = "prediction.json"
-CONFIDENCE = "_confidence"
 
 # formats whose data lie in a second file, which cannot be replaced in one step
 _SINGLE_FILE = {".nhdr": ".nrrd", ".mhd": ".mha"}
@@ -96,8 +95,7 @@ def predict(
     """
     file, out = model_path(Path(model), predictor), Path(out)
     loaded = Predictor.load(file, device=resolve_device(device), precision=precision, views=views, overlap=overlap)
-    plan = loaded.spec.plan
-    cases = find_scans(scans, channels=len(plan.channels))
+    cases = find_scans(scans, channels=len(loaded.spec.plan.channels))
     guard_folder(
         out,
         places=as_paths(scans),
@@ -107,46 +105,10 @@ def predict(
         what="predictions",
     )
 
-    settings = {
-        "device": str(loaded.device),
-        "precision": str(loaded.dtype).removeprefix("torch."),
-        "views": [view.name for view in loaded.views] or ["identity"],
-        "overlap": overlap,
-        "confidence": confidence,
-        "largest_component": largest_component,
-    }
+    settings = _settings(loaded, confidence=confidence, largest_component=largest_component)
     outcome = Outcome(len(cases), progress)
     _write_record(out, file, loaded, settings, outcome)
-    labels: dict[str, Path] = {}
-    writing: tuple[Case, float, Future[list[Path]]] | None = None
-
-    def finish(case: Case, seconds: float, written: Future[list[Path]]) -> None:
-        try:
-            files = written.result()
-        except Exception as error:
-            outcome.failed(case.id, error)
-        else:
-            labels[case.id] = files[0]
-            outcome.succeeded({"id": case.id, "files": [path.name for path in files], "seconds": round(seconds, 3)})
-
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        for case, prepared in _prepared_ahead(cases, plan, reader):
-            try:
-                scan = prepared.result()
-                started = time.perf_counter()
-                restored = loaded.predict(
-                    scan.image, scan.meta, confidence=confidence, largest_component=largest_component
-                )
-            except Exception as error:  # whatever it is (torch reports a full memory in many ways), the others go on
-                outcome.failed(case.id, error)
-                continue
-            seconds = time.perf_counter() - started
-            if writing is not None:  # at most one finished scan waits in memory
-                finish(*writing)
-            writing = (case, seconds, writer.submit(_write, out, case, restored, scan.meta.original))
-        if writing is not None:
-            finish(*writing)
-
+    labels = _predict_all(loaded, cases, out, outcome, confidence=confidence, largest_component=largest_component)
     _write_record(out, file, loaded, settings, outcome)
     if outcome.failures:
         raise outcome.summary(out, what="scans", done="predicted") from outcome.first_error
@@ -174,6 +136,58 @@ def output_path(out: Path, case: Case, *, kind: str, flat: bool) -> Path:
     return out / f"{case.id}{suffix}"
 
 
+class _Writing(NamedTuple):
+    """A segmented scan on its way to the disk: the seconds that it took, and the files to come."""
+
+    case: Case
+    seconds: float
+    files: Future[list[Path]]
+
+
+def _predict_all(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    out: Path,
+    outcome: Outcome,
+    *,
+    confidence: bool,
+    largest_component: bool,
+) -> dict[str, Path]:
+    """Segment one scan after the other, and tell ``outcome``; return the label maps that were written by case."""
+    labels: dict[str, Path] = {}
+
+    def finish(writing: _Writing) -> None:
+        case_id = writing.case.id
+        try:
+            files = writing.files.result()
+        except Exception as error:
+            outcome.failed(case_id, error)
+        else:
+            labels[case_id] = files[0]
+            names = [path.name for path in files]
+            outcome.succeeded({"id": case_id, "files": names, "seconds": round(writing.seconds, 3)})
+
+    last: _Writing | None = None
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        for case, prepared in _prepared_ahead(cases, predictor.spec.plan, reader):
+            try:
+                scan = prepared.result()
+                started = time.perf_counter()
+                restored = predictor.predict(
+                    scan.image, scan.meta, confidence=confidence, largest_component=largest_component
+                )
+            except Exception as error:  # whatever it is (torch reports a full memory in many ways), the others go on
+                outcome.failed(case.id, error)
+                continue
+            seconds = time.perf_counter() - started
+            if last is not None:  # at most one segmented scan waits in memory
+                finish(last)
+            last = _Writing(case, seconds, writer.submit(_write, out, case, restored, scan.meta.original))
+        if last is not None:
+            finish(last)
+    return labels
+
+
 def _prepared_ahead(
     cases: Sequence[Case], plan: Plan, reader: ThreadPoolExecutor
 ) -> Iterator[tuple[Case, Future[PreparedScan]]]:
@@ -196,6 +210,18 @@ def _write(out: Path, case: Case, restored: Restored, geometry: Geometry) -> lis
     sure = out / f"{case.id}{CONFIDENCE}{'.nii.gz' if suffix in _FLAT else suffix}"
     write_image(sure, restored.confidence, geometry)
     return [path, sure]
+
+
+def _settings(predictor: Predictor, *, confidence: bool, largest_component: bool) -> dict[str, Any]:
+    """Return how the scans are predicted, for the record."""
+    return {
+        "device": str(predictor.device),
+        "precision": str(predictor.dtype).removeprefix("torch."),
+        "views": [view.name for view in predictor.views] or ["identity"],
+        "overlap": predictor.overlap,
+        "confidence": confidence,
+        "largest_component": largest_component,
+    }
 
 
 def _write_record(out: Path, file: Path, predictor: Predictor, settings: dict[str, Any], outcome: Outcome) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from fewscan.notebook import html_result, html_table
 
+CONFIDENCE = "_confidence"
+"""What follows the id of a case in the name of its confidence map."""
 SHOWN = 10
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fewscan.data.image_io import read_geometry
 from fewscan.errors import FewscanError
+from fewscan.experiments.ranking import best_median_worst
 from fewscan.metrics.evaluation import Evaluation
 from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Report, Section, Text, Tile, section
@@ -18,7 +19,6 @@ from fewscan.report.found.evaluation_file import read_evaluation
 from fewscan.report.found.kinds import Reportable, title_of
 from fewscan.report.found.naming import named
 from fewscan.report.found.predicted import Predicted, gather
-from fewscan.report.ranking import best_median_worst
 from fewscan.report.run_report import run_sections
 from fewscan.report.sections.cases import ranked_blocks
 from fewscan.report.sections.machine import machine_blocks, version_blocks
@@ -81,8 +81,8 @@ def _state(predicted: Predicted) -> tuple[str, bool]:
 
 def _tiles(predicted: Predicted) -> tuple[Tile, ...]:
     record, tiles = predicted.record, []
-    number_of = len(predicted.files) or (len(predicted.evaluation.case_ids) if predicted.evaluation else 0)
-    tiles.append(Tile("scans", str(number_of)))
+    scan_count = len(predicted.files) or (len(predicted.evaluation.case_ids) if predicted.evaluation else 0)
+    tiles.append(Tile("scans", str(scan_count)))
     if predicted.evaluation is not None:
         label = predicted.main_label
         dice, distance = predicted.evaluation.row(label, "dice"), predicted.evaluation.row(label, "hd95_mm")
@@ -138,7 +138,7 @@ def _unit(predicted: Predicted) -> tuple[float, str]:
         grids = [read_geometry(path) for path in predicted.files.values()]
     except FewscanError:
         return 1.0, "voxels"
-    sizes = [grid.voxel_volume_mm for grid in grids]
+    sizes = [grid.voxel_volume_mm3 for grid in grids]
     if not sizes or max(sizes) - min(sizes) > 1e-6 * max(sizes):
         return 1.0, "voxels"
     return (sizes[0], "mm²") if grids[0].dimensions == 2 else (sizes[0] / 1000, "ml")

@@ -1,14 +1,15 @@
 """The report on a folder of registrations."""
 
-from collections.abc import Callable, Mapping, Sequence
-from math import inf, isfinite, isnan, nan
+from collections.abc import Mapping, Sequence
+from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fewscan.experiments.averages import mean_of
+from fewscan.experiments.ranking import best_median_worst
 from fewscan.experiments.tables import Table
-from fewscan.metrics.evaluation import number_from_json
 from fewscan.report.charts.distributions import box_chart
 from fewscan.report.charts.paired import paired_chart
 from fewscan.report.document.attempt import attempt
@@ -27,14 +28,12 @@ from fewscan.report.document.content import (
 )
 from fewscan.report.document.words import count, duration, number, plain
 from fewscan.report.found.kinds import MARKS, Kind, read_json, title_of
+from fewscan.report.pair_measures import MEASURES, WHENS, Pair, known_measures, ranking, stored_number
 from fewscan.report.panels.pairs import model_plan, pair_panels, read_pair
-from fewscan.report.ranking import best_median_worst
 from fewscan.report.sections.machine import version_blocks
 from fewscan.report.sections.reproduce import register_command
 
-Pair = Mapping[str, Any]
 PICTURED = 3
-WHENS = ("before", "after")
 
 
 def registration_report(folder: Path) -> Report:
@@ -57,73 +56,28 @@ def registration_report(folder: Path) -> Report:
         ),
     ]
     complete = bool(pairs) and not failures
-    state = "complete" if complete else _problems(pairs, failures)
     return Report(
-        title_of(folder), "registration", state, complete, _tiles(pairs), tuple(sections), _figures(pairs, failures)
+        title_of(folder),
+        "registration",
+        _state(pairs, failures),
+        complete,
+        _tiles(pairs),
+        tuple(sections),
+        _figures(pairs, failures),
     )
 
 
-def ranking(pairs: Sequence[Pair]) -> tuple[str, dict[str, float]]:
-    """Return what pairs are ranked by, and the score of each: Dice, or similarity where no pair has labels.
-
-    Pairs without labels among others that have some are NaN: the two measures cannot be ranked together.
-    """
-    has_labels = any(not isnan(_dice(pair, "after")) for pair in pairs)
-    name, read = ("mean Dice after", _dice) if has_labels else ("similarity after", _similarity)
-    return name, {str(pair["id"]): read(pair, "after") for pair in pairs}
-
-
-def _problems(pairs: Sequence[Pair], failures: Mapping[str, str]) -> str:
+def _state(pairs: Sequence[Pair], failures: Mapping[str, str]) -> str:
     if failures:
         return f"NOT COMPLETE: {count(len(failures), 'pair')} could not be registered."
     return "NOT COMPLETE: no pair is on record; it was interrupted." if not pairs else "complete"
 
 
-def number_or(value: float, other: float) -> float:
-    """Return ``other`` in place of NaN, which cannot be sorted."""
-    return other if isnan(value) else value
-
-
-def _number(value: Any) -> float:
-    return float(number_from_json(value))
-
-
-def _similarity(pair: Pair, when: str) -> float:
-    return _number(pair["similarity"][when])
-
-
-def _dice(pair: Pair, when: str) -> float:
-    return _number((pair.get("mean_dice") or {}).get(when))
-
-
-def _distance(pair: Pair, when: str) -> float:
-    values = [_number(row[f"hd95_mm_{when}"]) for row in pair["labels"]]
-    return _mean(values)
-
-
-def _mean(values: Sequence[float]) -> float:
-    held = [value for value in values if not isnan(value)]
-    return inf if inf in held else float(np.mean(held)) if held else nan
-
-
-MEASURES: dict[str, tuple[Callable[[Pair, str], float], bool, int]] = {
-    "similarity (GNCC)": (_similarity, True, 3),
-    "Dice": (_dice, True, 3),
-    "95 % Hausdorff distance, mm": (_distance, False, 2),
-}
-"""How to read each measure, whether higher is better, and its decimals."""
-
-
-def _known(pairs: Sequence[Pair]) -> list[str]:
-    return [name for name, (read, _, _) in MEASURES.items() if any(not isnan(read(p, "after")) for p in pairs)]
-
-
 def _tiles(pairs: Sequence[Pair]) -> tuple[Tile, ...]:
     tiles = [Tile("pairs", str(len(pairs)))]
-    for name in _known(pairs):
-        read, _, decimals = MEASURES[name]
-        before, after = (_mean([read(pair, when) for pair in pairs]) for when in WHENS)
-        tiles.append(Tile(name, number(after, decimals), f"before {number(before, decimals)}"))
+    for measure in known_measures(pairs):
+        before, after = (number(measure.mean(pairs, when), measure.decimals) for when in WHENS)
+        tiles.append(Tile(measure.title, after, f"before {before}"))
     if pairs:
         folds = [float(pair["fold_fraction"]) for pair in pairs]
         tiles.append(Tile("folded voxels, at most", f"{max(folds):.3%}", f"mean {float(np.mean(folds)):.3%}"))
@@ -133,12 +87,8 @@ def _tiles(pairs: Sequence[Pair]) -> tuple[Tile, ...]:
 
 def _figures(pairs: Sequence[Pair], failures: Mapping[str, str]) -> dict[str, Any]:
     figures: dict[str, Any] = {"pairs": len(pairs), "failures": len(failures)}
-    for name, key in (
-        ("similarity (GNCC)", "similarity"),
-        ("Dice", "dice"),
-        ("95 % Hausdorff distance, mm", "hd95_mm"),
-    ):
-        figures[key] = {when: _mean([MEASURES[name][0](pair, when) for pair in pairs]) for when in WHENS}
+    for measure in MEASURES:
+        figures[measure.key] = {when: measure.mean(pairs, when) for when in WHENS}
     figures["largest_fold_fraction"] = max((float(pair["fold_fraction"]) for pair in pairs), default=nan)
     return figures
 
@@ -151,13 +101,13 @@ def _scores(pairs: Sequence[Pair], failures: Mapping[str, str]) -> list[Block]:
     if not pairs:
         return [*blocks, Note("No pair is on record.", "warning")]
     rows = []
-    for name in _known(pairs):
-        read, _, decimals = MEASURES[name]
-        before, after = ([read(pair, when) for pair in pairs] for when in WHENS)
+    for measure in known_measures(pairs):
+        before, after = (measure.values(pairs, when) for when in WHENS)
         changes = [b - a for a, b in zip(before, after, strict=True) if isfinite(a) and isfinite(b)]
-        change = number(_mean(changes), decimals, sign=True)
+        change = number(mean_of(changes), measure.decimals, sign=True)
         known = str(sum(not isnan(value) for value in after))
-        rows.append((name, known, number(_mean(before), decimals), number(_mean(after), decimals), change))
+        means = (number(mean_of(values), measure.decimals) for values in (before, after))
+        rows.append((measure.title, known, *means, change))
     notes = (
         "Means over the pairs that have the measure; the change is over pairs in which both values are finite. Before: "
         "as the scans lay before anything was registered. Similarity: global normalised cross-correlation, 1 at best, "
@@ -167,9 +117,9 @@ def _scores(pairs: Sequence[Pair], failures: Mapping[str, str]) -> list[Block]:
     blocks.append(Table("", head, tuple(rows), notes))
     regular = {
         "folded voxels": [100 * float(pair["fold_fraction"]) for pair in pairs],
-        "SD of ln Jacobian": [_number(pair["sd_log_jacobian"]) for pair in pairs],
-        "largest shift, mm": [_number(pair["largest_mm"]) for pair in pairs],
-        "fixed scan inside moving": [100 * _number(pair["inside"]) for pair in pairs],
+        "SD of ln Jacobian": [stored_number(pair["sd_log_jacobian"]) for pair in pairs],
+        "largest shift, mm": [stored_number(pair["largest_mm"]) for pair in pairs],
+        "fixed scan inside moving": [100 * stored_number(pair["inside"]) for pair in pairs],
     }
     units = {"folded voxels": " %", "fixed scan inside moving": " %"}
     lines = tuple(
@@ -181,14 +131,14 @@ def _scores(pairs: Sequence[Pair], failures: Mapping[str, str]) -> list[Block]:
 
 def _charts(pairs: Sequence[Pair]) -> list[Block]:
     pictures: list[Picture] = []
-    for name in _known(pairs):
-        read, higher, _ = MEASURES[name]
+    for measure in known_measures(pairs):
+        title, read = measure.title, measure.read
         scores = {str(pair["id"]): (read(pair, "before"), read(pair, "after")) for pair in pairs}
-        pictures.append(paired_chart(name, scores, names=WHENS, unit=name, higher_is_better=higher))
+        pictures.append(paired_chart(title, scores, names=WHENS, unit=title, higher_is_better=measure.higher_is_better))
     values = sorted({row["value"] for pair in pairs for row in pair["labels"]})
     boxes = {
         f"label {value}, {when}": {
-            str(pair["id"]): _number(row[f"dice_{when}"])
+            str(pair["id"]): stored_number(row[f"dice_{when}"])
             for pair in pairs
             for row in pair["labels"]
             if row["value"] == value
@@ -220,9 +170,8 @@ def _pictures(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) ->
 
 def _pair(folder: Path, record: Mapping[str, Any], pair: Pair, title: str) -> list[Block]:
     facts = ", ".join(
-        f"{name} {number(read(pair, 'before'), decimals)} → {number(read(pair, 'after'), decimals)}"
-        for name, (read, _, decimals) in MEASURES.items()
-        if not isnan(read(pair, "after"))
+        f"{measure.title} {measure.text(pair, 'before')} → {measure.text(pair, 'after')}"
+        for measure in known_measures([pair])
     )
     facts = f"{facts}; {float(pair['fold_fraction']):.3%} folded"
 
@@ -236,9 +185,10 @@ def _pair(folder: Path, record: Mapping[str, Any], pair: Pair, title: str) -> li
 
 def _review(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) -> list[Block]:
     what, scores = ranking(pairs)
-    # those that have no score come first: least is known of them
+    # those that have no score, which is NaN, come first: least is known of them
     flagged = sorted(
-        (pair for pair in pairs if pair["flags"]), key=lambda pair: number_or(scores[str(pair["id"])], -inf)
+        (pair for pair in pairs if pair["flags"]),
+        key=lambda pair: (not isnan(scores[str(pair["id"])]), scores[str(pair["id"])]),
     )
     if not pairs:
         return []
@@ -261,14 +211,21 @@ def _review(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) -> l
 
 
 def _every(pairs: Sequence[Pair]) -> list[Block]:
-    known = _known(pairs)
-    head = ("pair", *(f"{name}, {when}" for name in known for when in WHENS), "folded", "SD ln J", "largest mm", "time")
+    known = known_measures(pairs)
+    head = (
+        "pair",
+        *(f"{measure.title}, {when}" for measure in known for when in WHENS),
+        "folded",
+        "SD ln J",
+        "largest mm",
+        "time",
+    )
     rows = tuple(
         (
             str(pair["id"]),
-            *(number(MEASURES[name][0](pair, when), MEASURES[name][2]) for name in known for when in WHENS),
-            f"{float(pair['fold_fraction']):.3%}", number(_number(pair["sd_log_jacobian"])),
-            number(_number(pair["largest_mm"]), 1), duration(sum(pair["seconds"].values())),
+            *(measure.text(pair, when) for measure in known for when in WHENS),
+            f"{float(pair['fold_fraction']):.3%}", number(stored_number(pair["sd_log_jacobian"])),
+            number(stored_number(pair["largest_mm"]), 1), duration(sum(pair["seconds"].values())),
         )
         for pair in pairs
     )  # fmt: skip
@@ -289,7 +246,7 @@ def _how(record: Mapping[str, Any]) -> list[Block]:
 def _time(pairs: Sequence[Pair]) -> list[Block]:
     parts = list(dict.fromkeys(name for pair in pairs for name in pair["seconds"]))
     facts = [
-        (name, f"{duration(_mean([pair['seconds'].get(name, nan) for pair in pairs]))} per pair") for name in parts
+        (name, f"{duration(mean_of([pair['seconds'].get(name, nan) for pair in pairs]))} per pair") for name in parts
     ]
     total = sum(sum(pair["seconds"].values()) for pair in pairs)
     return [Facts((("all pairs, in sum", duration(total)), *facts))] if pairs else []

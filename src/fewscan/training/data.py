@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.case import Case, Dataset
+from fewscan.data.draw import Choice
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split, make_split
 from fewscan.errors import UsageError
 from fewscan.progress import progress
-
-Choice = int | float | Sequence[str] | None
 
 
 class TrainingData:
@@ -45,7 +44,13 @@ class TrainingData:
             self.dataset = load_dataset(path)
 
     def split(
-        self, *, labelled: Choice, validation: Choice, test: Choice, seed: int, needs_labels: bool = True
+        self,
+        *,
+        labelled: Choice | None,
+        validation: Choice | None,
+        test: Choice | None,
+        seed: int,
+        needs_labels: bool = True,
     ) -> Split:
         """Draw the parts; see `fewscan.data.split.make_split`."""
         return make_split(

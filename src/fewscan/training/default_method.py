@@ -5,9 +5,10 @@ The rules are few and rest on the measurements in ``benchmarks/results``; each g
 
 from typing import NamedTuple
 
+from fewscan.data.draw import Choice
 from fewscan.data.likeness import coarse_likeness
 from fewscan.data.split import Split
-from fewscan.training.data import Choice, TrainingData
+from fewscan.training.data import TrainingData
 
 LOOKED_AT = 8
 """Training scans whose images are opened to see how alike they are."""
@@ -57,7 +58,9 @@ def choose_method(facts: Facts) -> Chosen:
     return Chosen("mean_teacher", f"{scans}, and with few labels it was above supervised training; {alike}{compare}")
 
 
-def facts_of(data: TrainingData, *, labelled: Choice, validation: Choice, test: Choice, seed: int) -> Facts:
+def facts_of(
+    data: TrainingData, *, labelled: Choice | None, validation: Choice | None, test: Choice | None, seed: int
+) -> Facts:
     """Count the scans of a training as it will be drawn, and look at a few of them.
 
     Labels and test scans stay unread. ``labelled`` and the others are those of `fewscan.training.run.train`.

@@ -1,6 +1,5 @@
 """What a run ran on: versions and machine, for ``environment.json``; and memory."""
 
-import os
 import platform
 import sys
 from typing import Any
@@ -9,6 +8,7 @@ import psutil
 import torch
 
 import fewscan
+from fewscan.data.workers import available_workers
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
-        "cores": usable_cores(),
+        "cores": available_workers(),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "device": str(device),
@@ -40,13 +40,6 @@ def processor_name() -> str:
                 if line.startswith("model name"):
                     return line.split(":", 1)[1].strip()
     return platform.processor() or "unknown"
-
-
-def usable_cores() -> int:
-    """Return the cores this process may use, which on a cluster are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def peak_memory_mib(device: torch.device) -> float:

@@ -14,17 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fewscan.data.draw import Choice
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split
-from fewscan.errors import DataError, UsageError
+from fewscan.errors import DataError, FewscanError, UsageError
 from fewscan.files import write_json
 from fewscan.locking import folder_lock
 from fewscan.progress import say
-from fewscan.training.data import Choice, TrainingData, is_store
+from fewscan.training.data import TrainingData, is_store
 from fewscan.training.device import resolve_device
 from fewscan.training.settings import TrainSettings
 from fewscan.training.wishes import method_for, read_config, require_empty, settings_of, wishes_of
+
+DECISIONS = ("settings.yaml", "run.json", "split.json", "plan.yaml")
+"""Where it is written down what a run is to be, before any scan is prepared."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,9 @@ def train(
     *,
     method: str | None = None,
     preset: str | None = None,
-    labelled: Choice = None,
-    validation: Choice = 0,
-    test: Choice = None,
+    labelled: Choice | None = None,
+    validation: Choice | None = 0,
+    test: Choice | None = None,
     seed: int | None = None,
     iterations: int | None = None,
     config: Path | str | None = None,
@@ -179,23 +183,39 @@ def train(
 def _prepare(
     run: Run, data: TrainingData, settings: TrainSettings, asked: Mapping[str, Any], store: Path | str | None
 ) -> None:
-    """Write down settings, wishes, split and plan, each before the next is made, and prepare the scans.
+    """Decide on the run and write that down, then prepare the scans.
 
-    Whatever an interrupted run wrote already is kept, so that it continues with the same decisions. The split is drawn
-    before anything is written: a wish that cannot be met leaves no run behind.
+    Whatever an interrupted run wrote already is kept, so that it continues with the same decisions.
+    """
+    from fewscan.methods.registry import trainable_class
+    from fewscan.training.whole_scans import whole_scan_plan
+
+    if store is not None and data.store is not None:
+        raise UsageError(f"{data.store.path}: is a prepared store already", mend="Leave --store out.")
+    with _withdrawn_if_refused(run.folder):
+        split = _decide(run, data, settings, asked, store)
+    prepared = data.prepare(split, run.plan, _place(run, data.path))
+    if trainable_class(settings.method).whole_scans:  # only the prepared scans tell how large they are
+        whole_scan_plan(run.plan, prepared, split).write(run.folder / "plan.yaml")
+
+
+def _decide(
+    run: Run, data: TrainingData, settings: TrainSettings, asked: Mapping[str, Any], store: Path | str | None
+) -> Split:
+    """Write down settings, wishes, split and plan, each before the next is made; return the split.
+
+    Only the split is drawn before anything is written: the plan takes a look at every scan, and a run that is stopped
+    meanwhile must be one that can be resumed.
     """
     from fewscan.methods.registry import trainable_class
     from fewscan.training.start import fitted_plan
-    from fewscan.training.whole_scans import whole_scan_plan
 
-    folder, method = run.folder, trainable_class(settings.method)
-    if store is not None and data.store is not None:
-        raise UsageError(f"{data.store.path}: is a prepared store already", mend="Leave --store out.")
+    folder, needs_labels = run.folder, trainable_class(settings.method).needs_labels
     if (folder / "split.json").is_file():
         split = run.split
     else:
         parts = {key: asked[key] for key in ("labelled", "validation", "test")}
-        split = data.split(**parts, seed=settings.seed, needs_labels=method.needs_labels)
+        split = data.split(**parts, seed=settings.seed, needs_labels=needs_labels)
         for note in () if data.quiet else split.notes:
             say(f"note: {note}")
     if not (folder / "settings.yaml").is_file():
@@ -208,11 +228,22 @@ def _prepare(
         write_json(folder / "split.json", split.model_dump(mode="json"))
     if not (folder / "plan.yaml").is_file():
         chosen = None if asked["plan"] is None else Plan.parse(asked["plan"], source="plan")
-        plan = data.plan(split, chosen, asked["planning"], needs_labels=method.needs_labels)
+        plan = data.plan(split, chosen, asked["planning"], needs_labels=needs_labels)
         fitted_plan(plan, settings).write(folder / "plan.yaml")
-    prepared = data.prepare(split, run.plan, _place(run, data.path))
-    if method.whole_scans:  # only the prepared scans tell how large they are
-        whole_scan_plan(run.plan, prepared, split).write(folder / "plan.yaml")
+    return split
+
+
+@contextmanager
+def _withdrawn_if_refused(folder: Path) -> Iterator[None]:
+    """Take back what the block writes when it refuses the wishes, so that the corrected command finds no half run."""
+    before = {name for name in DECISIONS if (folder / name).is_file()}
+    try:
+        yield
+    except FewscanError:
+        for name in DECISIONS:
+            if name not in before:
+                (folder / name).unlink(missing_ok=True)
+        raise
 
 
 def _place(run: Run, data: Path) -> Path:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -37,9 +37,12 @@ from fewscan.training.streams import BatchMaker, Streams
 from fewscan.training.validation import Validation, validate
 from fewscan.training.whole_scans import check_memory, check_plan
 
+if TYPE_CHECKING:
+    from fewscan.training.run import Run
+
 
 def start_training(
-    run: Any,
+    run: "Run",
     store: PreparedStore,
     split: Split,
     plan: Plan,
@@ -65,49 +68,42 @@ def start_training(
         Soft masks of the unlabelled cases, which become ``Batch.unlabelled_masks``.
     """
     keep_freed_memory()
-    device = fabric.device
+    device, quiet = fabric.device, quiet or not fabric.is_global_zero
+    dtype = resolve_precision(settings.precision, device)
+    layout = best_layout(plan.dimensions, device, dtype)
     method = build_method(settings, plan)
     if initial is not None:
         method.predictor().load_state_dict(load_model(initial)[0].state_dict())
     streams = make_streams(store, split, plan, settings, method=type(method), masks=masks)
     method.remember(whole_scan(store.case(case_id), plan.patch_size) for case_id in split.labelled)
-    dtype = resolve_precision(settings.precision, device)
-    layout = best_layout(plan.dimensions, device, dtype)
     method.to(device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
-    details = _details(settings, split, plan)
-    network = method.predictor_spec(network_spec(settings, plan))
-    spec = ModelSpec(plan=plan, network=network, method=settings.method, details=details)
-    validation = [store.case(case_id) for case_id in split.validation]
     if method.whole_scans:
-        counts = {"labelled": streams.labelled, "unlabelled": streams.unlabelled}
-        check_memory(
-            method,
-            plan,
-            **{name: stream.count if stream else 0 for name, stream in counts.items()},
-            device=device,
-            dtype=dtype,
-        )
+        labelled, unlabelled = (stream.count if stream else 0 for stream in streams)
+        check_memory(method, plan, labelled=labelled, unlabelled=unlabelled, device=device, dtype=dtype)
     if fabric.is_global_zero:
         write_json(run.folder / "environment.json", describe_environment(device))
-    quiet = quiet or not fabric.is_global_zero
-    if method.uses_unlabelled and not (split.unlabelled and settings.batch.unlabelled) and not quiet:
+    if method.uses_unlabelled and streams.unlabelled is None and not quiet:
         say(f"note: there are no unlabelled scans, so {settings.method} trains on the labelled ones alone")
+    spec = _model_spec(method, settings, split, plan)
+    batches = BatchMaker(
+        settings.augmentation,
+        device=device,
+        memory_format=layout,
+        seed=settings.seed,
+        rank=fabric.global_rank,
+        spacing_mm=patch_spacing_mm(plan),
+    )
     with progress(title, settings.iterations, quiet=quiet) as shown:
         training = Training(
             method=method,
             settings=settings,
             streams=streams,
-            batches=BatchMaker(
-                settings.augmentation,
-                device=device,
-                memory_format=layout,
-                seed=settings.seed,
-                rank=fabric.global_rank,
-                spacing_mm=patch_spacing_mm(plan),
-            ),
+            batches=batches,
             fabric=fabric,
             folder=run.folder,
-            validate=_validator(validation, spec, device, dtype, task=method.task) if validation else None,
+            validate=_validator(
+                [store.case(case_id) for case_id in split.validation], spec, device, dtype, task=method.task
+            ),
             save_best=lambda network: save_model(run.folder / "model_best.safetensors", network, spec),
             on_step=lambda note: shown.advance(note=note),
         )
@@ -237,7 +233,9 @@ def _require_every_class(store: PreparedStore, split: Split, plan: Plan) -> None
 
 def _validator(
     cases: list[PreparedCase], spec: ModelSpec, device: torch.device, dtype: torch.dtype, *, task: str
-) -> Callable[[nn.Module], Validation]:
+) -> Callable[[nn.Module], Validation] | None:
+    """Return what scores the predicting network on the validation cases; None without any."""
+
     def validate_segmentation(network: nn.Module) -> Validation:
         return Validation(validate(Predictor(network=network, spec=spec, device=device, dtype=dtype), cases))
 
@@ -245,6 +243,8 @@ def _validator(
         predictor = RegistrationPredictor(network=network, spec=spec, device=device, dtype=dtype)
         return validate_pairs(predictor, cases)
 
+    if not cases:
+        return None
     if task == "segmentation":
         return validate_segmentation
     if len(cases) == 1:
@@ -255,20 +255,23 @@ def _validator(
     return validate_registration
 
 
-def _details(settings: TrainSettings, split: Split, plan: Plan) -> dict[str, Any]:
+def _model_spec(method: Method, settings: TrainSettings, split: Split, plan: Plan) -> ModelSpec:
+    """Return what the model file says about the model."""
     flips = settings.augmentation.flip_axes
-    return {
+    details = {
         # test-time views may flip only what training flipped
         "flip_axes": list(range(plan.dimensions) if flips is None else flips),
         "iterations": settings.iterations,
         "seed": settings.seed,
         "hyper": settings.hyper,
         "labelled": list(split.labelled),
-        "annotation_cost": len(split.labelled) + len(split.validation),
+        "annotation_cost": split.annotation_cost,
     }
+    network = method.predictor_spec(network_spec(settings, plan))
+    return ModelSpec(plan=plan, network=network, method=settings.method, details=details)
 
 
-def _finish(run: Any, training: Training) -> None:
+def _finish(run: "Run", training: Training) -> None:
     from fewscan.pictures.curves import save_learning_curves
 
     records = read_log(run.folder / "log.jsonl")

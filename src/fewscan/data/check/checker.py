@@ -3,10 +3,8 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -17,7 +15,7 @@ from fewscan.data.check.problem import Source, sort_key
 from fewscan.data.check.report import CheckReport
 from fewscan.data.check.summary import summarise
 from fewscan.data.layouts import load_dataset
-from fewscan.data.workers import ShowProgress, available_workers
+from fewscan.data.workers import ShowProgress, available_workers, counting
 from fewscan.errors import DataError
 
 
@@ -63,13 +61,11 @@ def _check_cases(dataset: Dataset, *, workers: int, progress: ShowProgress | Non
         available_bytes=psutil.virtual_memory().available // workers,
     )
     findings = []
-    show: AbstractContextManager[Any] = nullcontext() if progress is None else progress("check", len(dataset))
-    with show as shown, ThreadPoolExecutor(workers) as pool:
+    with counting(progress, "check", len(dataset)) as count, ThreadPoolExecutor(workers) as pool:
         try:
             for finding in pool.map(check, dataset):
                 findings.append(finding)
-                if shown is not None:
-                    shown.advance(note=finding.case.id)
+                count(finding.case.id)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for the cases in the queue
             raise

@@ -5,7 +5,7 @@ empty mask has no surface) are drawn as triangles at the upper edge, never left 
 """
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, isinf
+from math import isfinite, isinf, isnan
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ LETTERS_PER_INCH = 11
 
 
 def box_chart(
-    title: str, groups: Mapping[str, Mapping[str, float]], *, unit: str, caption: str = "", worst_is_low: bool = True
+    title: str, groups: Mapping[str, Mapping[str, float]], *, unit: str, worst_is_low: bool = True
 ) -> Picture:
     """Return boxes side by side.
 
@@ -32,12 +32,10 @@ def box_chart(
         Score of each case, by group; NaN (nothing to score) is passed over.
     unit : str
         Of the upright axis.
-    caption : str
-        Below the picture.
     worst_is_low : bool
         Which end the text alternative names.
     """
-    found = {name: [v for v in cases.values() if v == v] for name, cases in groups.items()}
+    found = {name: [v for v in cases.values() if not isnan(v)] for name, cases in groups.items()}
     width = max(4.3, 1.2 + 0.62 * len(found))
     with chart(title=for_picture(title), size=(width, 3.0)) as (figure, axis):
         for place, values in enumerate(found.values()):
@@ -53,7 +51,7 @@ def box_chart(
         axis.set_xlim(-0.6, len(found) - 0.4)
         axis.set_ylabel(for_picture(unit))
         axis.grid(visible=False, axis="x")
-        return svg(figure, alt=_describe(title, found, worst_is_low=worst_is_low), caption=caption)
+        return svg(figure, alt=_describe(title, found, worst_is_low=worst_is_low))
 
 
 def _draw_group(axis: Any, place: int, values: Sequence[float], colour: str) -> None:

@@ -52,9 +52,9 @@ def learning_charts(records: Sequence[Record]) -> list[Picture]:
     return pictures
 
 
-def mean_of_last(values: FloatArray, share: float = SMOOTH_OVER) -> float:
-    """Return the mean of the finite values in the last ``share`` of a curve; NaN without any."""
-    last = values[-max(1, round(share * len(values))) :] if len(values) else values
+def mean_of_last(values: FloatArray) -> float:
+    """Return the mean of the finite values in the last `SMOOTH_OVER` of a curve; NaN without any."""
+    last = values[-max(1, round(SMOOTH_OVER * len(values))) :] if len(values) else values
     last = last[np.isfinite(last)]
     return float(last.mean()) if last.size else float("nan")
 
@@ -76,8 +76,8 @@ def _rate(steps: Sequence[Record]) -> Picture:
         stages = list(dict.fromkeys(record.get("stage", "") for record in steps))
         parts = dict.fromkeys((record.get("stage", ""), record.get("round", 0)) for record in steps)
         named = set()
-        for stage, number_of in parts:
-            here = [r for r in steps if (r.get("stage", ""), r.get("round", 0)) == (stage, number_of)]
+        for stage, round_number in parts:
+            here = [r for r in steps if (r.get("stage", ""), r.get("round", 0)) == (stage, round_number)]
             step, value = as_arrays([(record["step"], record.get("lr")) for record in here])
             label = "_" if stage in named or not stage else stage
             named.add(stage)
@@ -107,15 +107,13 @@ def _term(steps: Sequence[Record], name: str, stage: str, k: int) -> Picture:
         weight = as_arrays([(r["step"], r["terms"][name].get("weight")) for r in found])[1]
         weighted = bool(np.any(weight[np.isfinite(weight)] != 1))
         rounds = np.array([record.get("round", 0) for record in found])
-        for number_of in dict.fromkeys(rounds.tolist()):
-            here = rounds == number_of
-            _draw(
-                axis, step[here], value[here], colour, label="weighted" if weighted and number_of == rounds[0] else ""
-            )
+        for round_number in dict.fromkeys(rounds.tolist()):
+            here, is_first = rounds == round_number, round_number == rounds[0]
+            _draw(axis, step[here], value[here], colour, label="weighted" if weighted and is_first else "")
             if weighted:
                 raw = as_arrays([(r["step"], r["terms"][name].get("value")) for r in found])[1][here]
                 smooth = moving_mean(raw, max(1, round(SMOOTH_OVER * len(raw))))
-                label = "without weight" if number_of == rounds[0] else "_"
+                label = "without weight" if is_first else "_"
                 axis.plot(step[here], smooth, color=FAINT, linewidth=1.2, linestyle=(0, (4, 2)), label=label)
         if weighted:
             axis.legend(frameon=False, fontsize=8)

@@ -18,7 +18,6 @@ def paired_chart(
     names: tuple[str, str],
     unit: str,
     higher_is_better: bool = True,
-    caption: str = "",
 ) -> Picture:
     """Return lines from the left to the right, coloured by whether the case became better or worse.
 
@@ -34,8 +33,6 @@ def paired_chart(
         Of the upright axis.
     higher_is_better : bool
         Of the score.
-    caption : str
-        Below the picture.
     """
     drawn = {case: pair for case, pair in pairs.items() if isfinite(pair[0]) and isfinite(pair[1])}
     gains = {case: (b - a) * (1 if higher_is_better else -1) for case, (a, b) in drawn.items()}
@@ -70,7 +67,5 @@ def paired_chart(
             f"Paired plot of {len(drawn)} cases. {title}. {names[0]}: mean {number(means[0])}; {names[1]}: mean "
             f"{number(means[1])}; {better} better, {worse} worse, {len(drawn) - better - worse} equal."
         )
-        if left_out:
-            note = f"{left_out} without two finite values are not drawn."
-            alt, caption = f"{alt} {note}", f"{caption} {note}".strip()
-        return svg(figure, alt=alt, caption=caption)
+        note = f"{left_out} without two finite values are not drawn." if left_out else ""
+        return svg(figure, alt=f"{alt} {note}".strip(), caption=note)

@@ -7,10 +7,11 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, FAINT, GRID = "#222222", "#8A8A8A", "#E4E4E4"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's, distinct under the common kinds of colour blindness."""
-WORSE, BETTER = "#D55E00", "#0072B2"
+from fewscan.experiments.curve import COLOURS, FAINT, GRID, INK
+
+__all__ = ["BETTER", "COLOURS", "FAINT", "INK", "WORSE", "chart"]
+
+BETTER, WORSE = COLOURS[:2]
 SIZE = (4.3, 3.0)
 """Inches: as wide as a phone's screen, where letters keep their size."""
 

@@ -1,19 +1,12 @@
 """Numbers as people read them."""
 
 from collections.abc import Sequence
-from math import isinf, isnan
+from math import isnan
 from typing import Any
 
-MISSING = "–"
+from fewscan.experiments.tables import MISSING, number, p_value
 
-
-def number(value: float | None, decimals: int = 3, *, sign: bool = False) -> str:
-    """Return a number with so many decimals; a dash where it does not apply."""
-    if value is None or isnan(value):
-        return MISSING
-    if isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:{'+' if sign else ''}.{decimals}f}"
+__all__ = ["count", "duration", "for_picture", "interval", "listed", "memory", "number", "p_value", "plain", "spread"]
 
 
 def spread(mean: float, deviation: float, decimals: int = 3) -> str:
@@ -21,14 +14,9 @@ def spread(mean: float, deviation: float, decimals: int = 3) -> str:
     return number(mean, decimals) if isnan(deviation) else f"{number(mean, decimals)} ± {deviation:.{decimals}f}"
 
 
-def interval(low: float, high: float, decimals: int = 3) -> str:
+def interval(low: float, high: float) -> str:
     """Return the bounds of an interval."""
-    return MISSING if isnan(low) else f"{number(low, decimals)} to {number(high, decimals)}"
-
-
-def p_value(p: float) -> str:
-    """Return a p-value."""
-    return MISSING if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return MISSING if isnan(low) else f"{number(low)} to {number(high)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -51,9 +39,9 @@ def memory(mib: float | None) -> str:
     return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib:.0f} MiB"
 
 
-def count(n: int, noun: str, plural: str = "") -> str:
+def count(n: int, noun: str) -> str:
     """Return ``1 scan``, ``2 scans``."""
-    return f"{n} {noun if n == 1 else plural or noun + 's'}"
+    return f"{n} {noun if n == 1 else noun + 's'}"
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

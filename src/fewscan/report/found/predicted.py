@@ -51,6 +51,8 @@ class Predicted:
         Classes by label value.
     run : Path or None
         The training run, where it still is.
+    joined : mapping of int to int
+        Values of the true labels that the predictions hold as another one, see `fewscan.metrics.joined`.
     """
 
     folder: Path
@@ -121,7 +123,7 @@ class Predicted:
         """
         path = self.files[case_id]
         image = read_image(path)
-        labels, voxel = integer_labels(image.array, path=path), image.geometry.voxel_volume_mm
+        labels, voxel = integer_labels(image.array, path=path), image.geometry.voxel_volume_mm3
         counts = count_values(labels, path=path)
         volumes = {value: counts.get(value, 0) * voxel for value in {*self.names, *counts} - {0}}
         sure = nan
@@ -159,9 +161,7 @@ def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None 
         folder = folder.parent if folder.is_file() else folder
     record = read_json(folder / MARKS[Kind.PREDICTION])
     files = label_maps(folder) if folder.is_dir() else {}
-    known = {str(scan["id"]) for scan in record.get("scans", [])}
-    if not known and found.kind is Kind.EVALUATION and evaluation is not None:
-        known = {*evaluation.case_ids, *evaluation.unscored}
+    known = _case_ids(found, record, evaluation)
     if known:  # whatever else lies in the folder was not predicted with these settings
         files = {case: path for case, path in files.items() if case in known}
     joined, renamed = recorded_classes(folder)
@@ -169,24 +169,58 @@ def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None 
         evaluation = evaluate(folder, labels, names=_names(record) or None, allow_missing=True)
     if evaluation is not None:
         evaluation = named(evaluation, _names(record))
-    truth = _labels(folder, labels, evaluation) if files else {}
+    run = _run(record)
+    return Predicted(
+        folder,
+        record,
+        files,
+        {case: path for case, path in confidence_maps(folder).items() if case in files} if files else {},
+        _labels(folder, labels, evaluation) if files else {},
+        _scans(files, evaluation, run, scans=scans, labels=labels),
+        evaluation,
+        dict(evaluation.names) if evaluation is not None else renamed or _names(record),
+        run,
+        joined,
+    )
+
+
+def _case_ids(found: Reportable, record: Mapping[str, Any], evaluation: Evaluation | None) -> set[str]:
+    """Return the ids of the cases that were predicted, or without a record scored; none if neither is known."""
+    ids = {str(scan["id"]) for scan in record.get("scans", [])}
+    if not ids and found.kind is Kind.EVALUATION and evaluation is not None:
+        return {*evaluation.case_ids, *evaluation.unscored}
+    return ids
+
+
+def _run(record: Mapping[str, Any]) -> Path | None:
+    """Return the training run behind the model, where it still is."""
     run = Path(str(record["model"])).parent if "model" in record else None
-    run = run if run is not None and (run / MARKS[Kind.RUN]).is_file() else None
+    return run if run is not None and (run / MARKS[Kind.RUN]).is_file() else None
+
+
+def _scans(
+    files: Mapping[str, Path],
+    evaluation: Evaluation | None,
+    run: Path | None,
+    *,
+    scans: Path | None,
+    labels: Path | None,
+) -> dict[str, tuple[Path, ...]]:
+    """Return the image files of each scan: those that the user gave, else those that the records name."""
     if scans is not None:
         images = given_scans(scans)
         if files and not files.keys() & images.keys():
             raise DataError(
                 f"--scans {scans}: holds no scan of these predictions", mend="give the scans that were predicted"
             )
-    else:
-        told = ([] if evaluation is None else [Path(evaluation.labels)]) + ([] if labels is None else [labels])
-        places = [*told, *(place.parent for place in told)]  # labelsTs lies in the data set itself
-        if run is not None:
-            places.append(Path(str(read_json(run / MARKS[Kind.RUN]).get("data", run))))
-        images = recorded_scans(places) if files else {}
-    names = dict(evaluation.names) if evaluation is not None else renamed or _names(record)
-    confidence = {case: path for case, path in confidence_maps(folder).items() if case in files} if files else {}
-    return Predicted(folder, record, files, confidence, truth, images, evaluation, names, run, joined)
+        return images
+    if not files:
+        return {}
+    told = ([] if evaluation is None else [Path(evaluation.labels)]) + ([] if labels is None else [labels])
+    places = [*told, *(place.parent for place in told)]  # labelsTs lies in the data set itself
+    if run is not None:
+        places.append(Path(str(read_json(run / MARKS[Kind.RUN]).get("data", run))))
+    return recorded_scans(places)
 
 
 def _labels(folder: Path, given: Path | None, evaluation: Evaluation | None) -> dict[str, Path]:

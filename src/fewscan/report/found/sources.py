@@ -7,10 +7,9 @@ from fewscan.data.case import Case
 from fewscan.data.image_files import image_stem, is_image_file
 from fewscan.data.layouts import list_scans, load_dataset
 from fewscan.errors import DataError, FewscanError
+from fewscan.inference.predictions import CONFIDENCE
 from fewscan.metrics.pairing import pair_files
 from fewscan.registration.pairs import scan_channels
-
-CONFIDENCE = "_confidence"
 
 
 def label_maps(folder: Path) -> dict[str, Path]:

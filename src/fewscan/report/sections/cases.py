@@ -48,9 +48,8 @@ def surface_picture(case: PicturedCase, names: Mapping[int, str]) -> Picture:
         return label_rendering(case, shown)
     compared = ComparedCase("", case.image, case.truth, {"prediction": case.prediction}, case.geometry)
     alt = (
-        f"3-D surfaces of case {case.case_id}: for each of {', '.join(names.values())}, the true surface and "
-        "beside it the "
-        "predicted one, red where it lies inside the truth, blue where outside."
+        f"3-D surfaces of case {case.case_id}: for each of {', '.join(names.values())}, the true surface and beside it "
+        "the predicted one, red where it lies inside the truth, blue where outside."
     )
     return png_of(
         lambda path: save_surfaces(path, [compared], class_names=shown), alt=alt, look="render",

@@ -19,9 +19,9 @@ def time_blocks(summary: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
     """Return what a training took, by ``run.json`` and its log."""
     steps = [record for record in records if record.get("kind") == "step"]
     per_step = as_arrays([(record["step"], record.get("seconds")) for record in steps])[1]
-    per_step = per_step[per_step == per_step]
+    per_step = per_step[np.isfinite(per_step)]
     rate = as_arrays([(record["step"], record.get("samples_per_second")) for record in steps])[1]
-    rate = rate[rate == rate]
+    rate = rate[np.isfinite(rate)]
     peak = summary.get("peak_memory_mib") or max((r.get("peak_memory_mib") or 0.0 for r in steps), default=None)
     facts = [("training", duration(summary.get("training_seconds"))), ("peak memory", memory(peak))]
     if per_step.size:

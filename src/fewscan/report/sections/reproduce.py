@@ -10,9 +10,8 @@ from fewscan.report.sections.machine import version_blocks, versions_of
 from fewscan.training.run import Run
 
 EXACTLY = (
-    "On the CPU the same version, seed and data give the same weights, bit for bit, on the same kind of "
-    "processor; other "
-    "hardware rounds differently. settings.yaml holds every setting, split.json every case."
+    "On the CPU the same version, seed and data give the same weights, bit for bit, on the same kind of processor; "
+    "other hardware rounds differently. settings.yaml holds every setting, split.json every case."
 )
 
 
@@ -45,10 +44,10 @@ def run_blocks(run: Run) -> list[Block]:
     return [Code(train_command(run)), *version_blocks(versions_of(run.folder)), Text(EXACTLY)]
 
 
-def predict_command(record: Mapping[str, Any], scans: str = "SCANS") -> str:
+def predict_command(record: Mapping[str, Any]) -> str:
     """Return the command that predicts again as a record says."""
     settings = record.get("settings", {})
-    words = ["fewscan", "predict", str(record.get("model", "RUN")), scans, "--out", "NEW_PREDICTIONS"]
+    words = ["fewscan", "predict", str(record.get("model", "RUN")), "SCANS", "--out", "NEW_PREDICTIONS"]
     views = settings.get("views", [])
     if len(views) > 1:
         words += ["--views", str(len(views))]

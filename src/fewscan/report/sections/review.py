@@ -73,9 +73,8 @@ def agreement(looks: Mapping[str, Looks]) -> list[Block]:
         return []
     found = float(stats.spearmanr(*zip(*both, strict=True)).statistic)
     text = (
-        f"Here truth is known too: over {count(len(both), 'case')} the rank correlation of this confidence "
-        "with Dice is "
-        f"{found:+.2f} (1: it orders the cases as Dice does, 0: not at all)."
+        f"Here truth is known too: over {count(len(both), 'case')} the rank correlation of this confidence with Dice "
+        f"is {found:+.2f} (1: it orders the cases as Dice does, 0: not at all)."
     )
     return [Note(text)]
 
@@ -92,8 +91,8 @@ def _table(review: Review, looks: Mapping[str, Looks]) -> Table:
         numbers = (number(values.get(case), 1 if name == "volume score" else 3) for name, values in known.items())
         rows.append((case, *numbers, _remark(looks[case], review.atypical.get(case))))
     note = (
-        f"Volume score: how unlike the others the predicted volumes are; above {ATYPICAL} is commonly called "
-        "an outlier."
+        "Volume score: how unlike the others the predicted volumes are; "
+        f"above {ATYPICAL} is commonly called an outlier."
     )
     notes = (note,) if "volume score" in known else ()
     title = f"First {len(rows)} of {len(looks)} cases"
@@ -105,6 +104,7 @@ def _remark(item: Looks, score: float | None) -> str:
 
 
 def _facts(item: Looks, score: float | None) -> str:
-    known = [f"{name} {number(v)}" for name, v in (("mean confidence", item.confidence), ("Dice", item.dice)) if v == v]
+    values = {"mean confidence": item.confidence, "Dice": item.dice}
+    known = [f"{name} {number(value)}" for name, value in values.items() if not isnan(value)]
     known += [] if score is None else [f"volume score {number(score, 1)}"]
     return "; ".join(text for text in (*known, _remark(item, score)) if text)

@@ -14,9 +14,8 @@ from fewscan.report.found.kinds import read_json_list
 
 STRIP = "strip.png"
 ABOUT = (
-    "Both networks, segmentation and registration, make a soft mask of every unlabelled scan, and learn from "
-    "the masks of "
-    "the round before. Probability of being foreground is shown from black to white."
+    "Both networks, segmentation and registration, make a soft mask of every unlabelled scan, and learn from the masks "
+    "of the round before. Probability of being foreground is shown from black to white."
 )
 
 
@@ -44,9 +43,8 @@ def _blocks(run: Path) -> list[Block]:
         if path.is_file():
             alt = (
                 f"Round {record.round}: a few unlabelled scans with the mask of the segmentation network, of the "
-                f"registration network, and the soft mask used; mean entropy {number(record.entropy)}, mean "
-                "disagreement "
-                f"{number(record.disagreement)}."
+                f"registration network, and the soft mask used; mean entropy {number(record.entropy)}, "
+                f"mean disagreement {number(record.disagreement)}."
             )
             caption = f"Round {record.round}"
             singles += attempt(path.name, partial(_picture, path, alt, caption))

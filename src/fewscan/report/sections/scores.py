@@ -54,9 +54,8 @@ def summary_table(evaluation: Evaluation) -> Table:
 def _notes(evaluation: Evaluation, found: Mapping[tuple[str, str], SummaryRow]) -> list[str]:
     what = "the largest component of each class" if evaluation.largest_component else "the predictions as they are"
     notes = [
-        f"Mean ± standard deviation over {count(len(evaluation.case_ids), 'case')}, of {what}; bootstrap "
-        "interval of the "
-        "mean Dice. RAVD: |predicted volume - true volume| / true volume. Distances: smaller is better."
+        f"Mean ± standard deviation over {count(len(evaluation.case_ids), 'case')}, of {what}; bootstrap interval of "
+        "the mean Dice. RAVD: |predicted volume - true volume| / true volume. Distances: smaller is better."
     ]
     for label in dict.fromkeys(label for label, _ in found):
         row = found[label, "hd95_mm"]
@@ -64,9 +63,8 @@ def _notes(evaluation: Evaluation, found: Mapping[tuple[str, str], SummaryRow]) 
             notes.append(f"{label}: in {count(row.absent, 'case')} neither truth nor prediction has it; not averaged.")
         if row.infinite:
             notes.append(
-                f"{label}: infinite distance in {row.infinite} of {row.n} cases, where one mask is empty; mean "
-                "HD95 of the "
-                f"others alone, not comparable: {number(row.mean_finite, 2)} mm."
+                f"{label}: infinite distance in {row.infinite} of {row.n} cases, where one mask is empty; "
+                f"mean HD95 of the others alone, not comparable: {number(row.mean_finite, 2)} mm."
             )
     if evaluation.means and all(check.possible for check in evaluation.means.values()):
         notes.append("Arithmetic check passed: every mean Jaccard is possible at its mean Dice (D/(2 - D) to D).")

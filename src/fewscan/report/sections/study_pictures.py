@@ -97,9 +97,8 @@ def _losses(found: FoundStudy, path: Path) -> Picture:
 
 def _planes(found: FoundStudy, path: Path, name: str) -> list[Block]:
     alt = (
-        f"Planes of the best, median and worst test case, {_labelled(found, name)}: a column for the truth and "
-        "one for each "
-        f"of {_methods(found)}, with the voxels marked where it differs from the truth."
+        f"Planes of the best, median and worst test case, {_labelled(found, name)}: a column for the truth and one "
+        f"for each of {_methods(found)}, with the voxels marked where it differs from the truth."
     )
     return [png_file(path, alt=alt, caption=_labelled(found, name), look="scan")]
 
@@ -107,7 +106,6 @@ def _planes(found: FoundStudy, path: Path, name: str) -> list[Block]:
 def _surfaces(found: FoundStudy, path: Path, name: str) -> list[Block]:
     alt = (
         f"3-D surfaces of the same cases, {_labelled(found, name)}: truth, and the surface of each of "
-        f"{_methods(found)} "
-        "coloured by its distance to the true one."
+        f"{_methods(found)} coloured by its distance to the true one."
     )
     return [png_file(path, alt=alt, look="render")]

@@ -126,5 +126,5 @@ def reproduce_blocks(found: FoundStudy) -> list[Block]:
     shown = {name: ", ".join(sorted(values)) for name, values in versions.items()}
     if any(len(values) > 1 for values in versions.values()):
         blocks.append(Note("The cells were not all trained with the same versions.", "warning"))
-    digests = [f"{cell.name}" for cell in found.cells]
-    return [*blocks, *version_blocks(shown), Fold("Names of all cells", (Code("\n".join(digests)),))]
+    names = [cell.name for cell in found.cells]
+    return [*blocks, *version_blocks(shown), Fold("Names of all cells", (Code("\n".join(names)),))]
