@@ -7,35 +7,31 @@ S is the student, T the teacher, C the number of classes, r the ramp. Paper 2 su
 public code averages it, but halves the supervised part: with w = 0.1 both are 2 w = 0.2 here.
 """
 
-from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency, disagreement
 from fewscan.losses.probabilities import sharpen
-from fewscan.methods.base import HyperParameters, Method
+from fewscan.methods.base import HyperParameters
 from fewscan.methods.perturbation import clipped_noise
 from fewscan.methods.ramped import RampedParameters
+from fewscan.methods.student_teacher import StudentTeacher, StudentTeacherParameters
 from fewscan.methods.student_view import StudentViewParameters, student_view
 from fewscan.methods.supervised import Supervised, supervised_loss
-from fewscan.methods.teacher import Teacher, TeacherMode
 
 
-class MeanTeacherParameters(RampedParameters, StudentViewParameters):
+class MeanTeacherParameters(RampedParameters, StudentViewParameters, StudentTeacherParameters):
     """Of eqs. 1 and 2; the defaults are the published values."""
 
     consistency_weight: float = Field(0.2, ge=0, description="w; public code of the field: 0.1, see eq. 1")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="eq. 2; public code")
-    teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
     noise: float = Field(0.1, ge=0, description="s, in standard deviations of the scan; public code")
     noise_clip: float = Field(0.2, ge=0, description="b; public code")
     temperature: float = Field(1.0, gt=0, description="T of p_T^(1/T), below 1 makes targets surer; 1: as published")
     consistency: Consistency = Field("squared", description="distance of p_S and p_T; paper 2, eq. 1")
-    predict_with: Literal["student", "teacher"] = Field("student", description="network that is kept; public code")
 
 
 PAPER = {
@@ -59,7 +55,7 @@ RECOMMENDED = {
 }
 
 
-class MeanTeacher(Method):
+class MeanTeacher(StudentTeacher):
     """A student that is trained and a teacher that follows it."""
 
     name = "mean_teacher"
@@ -72,11 +68,6 @@ class MeanTeacher(Method):
     hyper_parameters: ClassVar[type[HyperParameters]] = MeanTeacherParameters
     presets = {"paper": PAPER, "recommended": {"hyper": RECOMMENDED}}
     uses_unlabelled = True
-
-    def networks(self, build: Callable[[], nn.Module]) -> None:
-        """Build the student; the teacher starts as its copy."""
-        self.student = build()
-        self.teacher = Teacher(self.student, decay=self.hyper.ema_decay, mode=self.hyper.teacher_mode)
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return both terms of eq. 1; the second is left out where there is no unlabelled patch."""
@@ -108,11 +99,3 @@ class MeanTeacher(Method):
         hyper = self.hyper
         grown = hyper.ramped(step, self.context)
         return {"consistency": hyper.consistency_weight * grown}
-
-    def after_step(self, step: int) -> None:
-        """Move the teacher, eq. 2."""
-        self.teacher.update([self.student], step)
-
-    def predictor(self) -> nn.Module:
-        """Return the student or the teacher."""
-        return self.student if self.hyper.predict_with == "student" else self.teacher.network

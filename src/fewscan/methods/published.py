@@ -18,6 +18,5 @@ LEFT_ATRIUM: dict[str, Any] = {
 SSL4MIS: dict[str, Any] = {
     **Supervised.presets["paper"],
     "batch": {"labelled": 2, "unlabelled": 2},
-    "iterations": 30000,
     "hyper": {"cross_entropy_weight": 0.5, "dice_weight": 0.5},
 }

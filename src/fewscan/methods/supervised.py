@@ -38,6 +38,7 @@ class Supervised(Method):
             "optimiser": {"name": "sgd", "learning_rate": 0.01, "schedule": "poly"},
             "augmentation": "flips",
             "batch": {"labelled": 2},
+            "iterations": 30000,
         },
         "recommended": {},
     }

@@ -8,16 +8,16 @@
 Public code compares the student with one more noisy pass instead of q, and writes 2 for C in eqs. 3 and 4.
 """
 
-from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewscan.losses.uncertainty import certain_voxels, entropy_threshold
 from fewscan.methods.mean_teacher import PAPER, RECOMMENDED, MeanTeacher, MeanTeacherParameters
 from fewscan.methods.monte_carlo import mean_over_dropout, mean_over_noise, with_dropout
 from fewscan.methods.ramps import ramp
+from fewscan.networks.builder import NetworkBuilder
 
 
 class UncertaintyAwareParameters(MeanTeacherParameters):
@@ -50,7 +50,7 @@ class UncertaintyAwareMeanTeacher(MeanTeacher):
         "recommended": {"hyper": {**RECOMMENDED, "noise": 0.1, "monte_carlo": "dropout", "passes": 4}},
     }
 
-    def networks(self, build: Callable[[], nn.Module]) -> None:
+    def networks(self, build: NetworkBuilder) -> None:
         """Build student and teacher."""
         super().networks(build)
         if self.hyper.monte_carlo == "dropout":
