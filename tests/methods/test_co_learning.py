@@ -85,7 +85,7 @@ def test_pretraining_is_on_labelled_patches_alone(method, batch, fixed_box):
 
 def test_students_see_harder_views_than_the_teacher_but_true_labelled_patches(method, batch):
     made, given, seen = method(NAME, strong_students=True).eval(), batch(unlabelled=6), []
-    for network in (made.first, made.second, made.teacher.network):
+    for network in (made.first, made.second, made.teacher.teachers[0]):
         network.register_forward_pre_hook(lambda _, images: seen.append(images[0]))
     made.loss(given, 0)
     teacher, first, second = seen

@@ -48,7 +48,17 @@ def test_networks_are_alike_but_for_their_weights(method):
     assert made.first.options == made.second.options
     pairs = list(zip(made.first.parameters(), made.second.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in pairs)
-    assert made.predictor() is made.first
+
+
+def test_predicts_with_one_or_with_both(method, batch):
+    images = batch().unlabelled
+    assert (one := method(CPS, predict_with="first")).predictor() is one.first
+    made = method(CPS, predict_with="both").eval()
+    found, *each = (torch.softmax(network(images), 1) for network in (made.predictor(), made.first, made.second))
+    torch.testing.assert_close(found, (each[0] + each[1]) / 2)
+    spec = NetworkSpec(name="unet")
+    assert made.predictor_spec(spec).name == "ensemble"
+    assert one.predictor_spec(spec) == spec
 
 
 def test_the_alias():

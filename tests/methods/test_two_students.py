@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fewscan.errors import UsageError
+from fewscan.networks.ensemble import ensemble_spec
 from fewscan.networks.registry import NetworkSpec
 
 NAME = "co_learning"
@@ -63,15 +64,18 @@ def test_each_student_may_have_its_own_teacher(method, batch):
     made.after_step(10_000)
     for teacher, start in zip(made.teacher.teachers, before, strict=True):
         torch.testing.assert_close(next(teacher.network.parameters()), start + 0.04)
-    assert made.predictor() is made.teacher.teachers[0].network
+    images = given.unlabelled
+    torch.testing.assert_close(probabilities(made.predictor(), images), made.teacher.probabilities(images))
 
 
 def test_predicts_with_the_network_asked_for_and_says_what_builds_it(method, small_network):
     spec = small_network["segmentation"]
-    made = {kind: method(NAME, predict_with=kind) for kind in ("teacher", "first", "second")}
+    made = {kind: method(NAME, predict_with=kind, teacher="averaged") for kind in ("teacher", "first", "second")}
     assert made["teacher"].predictor() is made["teacher"].teacher.network
     assert made["first"].predictor() is made["first"].first
     assert made["second"].predictor() is made["second"].second
     assert made["first"].predictor_spec(spec) == made["teacher"].predictor_spec(spec) == spec
     residual = NetworkSpec(name="unet", options={**spec.options, "upsampling": "nearest", "residual": True})
     assert made["second"].predictor_spec(spec) == residual
+    both = method(NAME, teacher="per_student", alpha=0.03, beta=0.01).predictor_spec(spec)
+    assert both == ensemble_spec([spec, residual], [0.03, 0.01])

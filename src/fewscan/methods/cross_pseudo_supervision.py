@@ -4,10 +4,11 @@
 (2)  Y_k = argmax p_k,  without a gradient;  l = CE
 
 Both networks have the run's architecture and differ in their first weights. The second term is over unlabelled patches
-(public code of the medical field), or over all (Chen et al.: with w = 1.5 and no ramp). The first network predicts.
+(public code of the medical field), or over all (Chen et al.: with w = 1.5 and no ramp). The first network predicts, or
+both together.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,12 +20,17 @@ from fewscan.methods.pseudo_labels import PseudoLabelParameters, cross_supervisi
 from fewscan.methods.published import SSL4MIS
 from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
+from fewscan.networks.ensemble import Ensemble, ensemble_spec
+from fewscan.networks.registry import NetworkSpec
+
+EQUAL = (1.0, 1.0)
 
 
 class CrossPseudoParameters(PseudoLabelParameters):
     """Of eq. 1; the defaults are those of public code."""
 
     on_labelled: bool = Field(False, description="second term over labelled patches too; Chen et al. 2021: yes")
+    predict_with: Literal["first", "both"] = Field("first", description="networks that are kept; public code: first")
 
 
 class CrossPseudoSupervision(Method):
@@ -41,12 +47,13 @@ class CrossPseudoSupervision(Method):
     presets = {
         "paper": SSL4MIS,
         # heavier than published, as the ramp is over when the learning rate still moves something
-        "recommended": {"hyper": {"unlabelled_weight": 0.5, "ramp_length": 0.4}},
+        "recommended": {"hyper": {"unlabelled_weight": 0.5, "ramp_length": 0.4, "predict_with": "both"}},
     }
     uses_unlabelled = True
 
     def networks(self, build: NetworkBuilder) -> None:
         """Build both networks."""
+        self.second_spec = build.spec
         self.first, self.second = build(), build()
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -65,5 +72,9 @@ class CrossPseudoSupervision(Method):
         return {"cross": self.hyper.unlabelled_weight * self.hyper.ramped(step, self.context)}
 
     def predictor(self) -> nn.Module:
-        """Return the first network."""
-        return self.first
+        """Return the first network, or both."""
+        return self.first if self.hyper.predict_with == "first" else Ensemble([self.first, self.second], EQUAL)
+
+    def predictor_spec(self, network: NetworkSpec) -> NetworkSpec:
+        """Return what builds `predictor`."""
+        return network if self.hyper.predict_with == "first" else ensemble_spec([network, self.second_spec], EQUAL)

@@ -56,4 +56,5 @@ class CrossTeaching(CrossPseudoSupervision):
 
     def networks(self, build: NetworkBuilder) -> None:
         """Build both networks."""
-        self.first, self.second = build(), build(self.hyper.transformer)
+        self.second_spec = self.hyper.transformer
+        self.first, self.second = build(), build(self.second_spec)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fewscan.losses.probabilities import at_least_float32
 from fewscan.networks.ema import EMA
+from fewscan.networks.ensemble import Ensemble
 
 TeacherMode = Literal["train", "eval"]
 
@@ -52,24 +53,25 @@ class TeacherEnsemble(nn.Module):
 
         p_T = sum over k of w_k p_Tk / sum over k of w_k
 
-    Parameters and methods are those of `Teacher`; `network` is the first student's teacher.
+    Parameters and methods are those of `Teacher`; `network` is all of them, as an `Ensemble`.
     """
 
     def __init__(self, *students: nn.Module, decay: float, mode: TeacherMode, weights: Sequence[float]) -> None:
         super().__init__()
-        self.shares = [weight / sum(weights) for weight in weights]
+        self.weights = tuple(weights)
         self._each = [Teacher(student, decay=decay, mode=mode) for student in students]
         self.teachers = nn.ModuleList(self._each)
 
     @property
     def network(self) -> nn.Module:
-        """The first student's teacher."""
-        return self._each[0].network
+        """All teachers as one network."""
+        return Ensemble([teacher.network for teacher in self._each], self.weights)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Return the weighted mean of the teachers' class probabilities."""
-        pairs = zip(self.shares, self._each, strict=True)
-        return torch.stack([share * teacher.probabilities(images) for share, teacher in pairs]).sum(dim=0)
+        pairs = zip(self.weights, self._each, strict=True)
+        each = [weight / sum(self.weights) * teacher.probabilities(images) for weight, teacher in pairs]
+        return torch.stack(each).sum(dim=0)
 
     def update(self, students: Sequence[nn.Module], step: int) -> None:
         """Move every teacher towards its student."""

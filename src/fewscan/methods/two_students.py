@@ -18,6 +18,7 @@ from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.teacher import Teacher, TeacherEnsemble, TeacherMode
 from fewscan.networks.builder import NetworkBuilder, counterpart
 from fewscan.networks.ema import check_same_shapes
+from fewscan.networks.ensemble import ensemble_spec
 from fewscan.networks.registry import NetworkSpec
 
 
@@ -68,10 +69,13 @@ class TwoStudents(Method):
         self.teacher.update([self.first, self.second], step)
 
     def predictor(self) -> nn.Module:
-        """Return the network asked for; of two teachers the first student's."""
+        """Return the network asked for; two teachers predict as one."""
         kept = {"teacher": self.teacher.network, "first": self.first, "second": self.second}
         return kept[self.hyper.predict_with]
 
     def predictor_spec(self, network: NetworkSpec) -> NetworkSpec:
         """Return what builds `predictor`."""
-        return self.second_spec if self.hyper.predict_with == "second" else network
+        hyper = self.hyper
+        if hyper.predict_with == "teacher" and hyper.teacher == "per_student":
+            return ensemble_spec([network, self.second_spec], [hyper.alpha, hyper.beta])
+        return self.second_spec if hyper.predict_with == "second" else network

@@ -23,10 +23,12 @@ from fewscan.settings import Settings, nearest_key
 MONAI_PREFIX = "monai:"
 MULTI_ATLAS = "multi_atlas"
 COMBINED = "combined"
+ENSEMBLE = "ensemble"
 # built from other networks of this registry, so their modules import this one
 _COMPOSED = {
     MULTI_ATLAS: "fewscan.registration.multi_atlas:build_multi_atlas",
     COMBINED: "fewscan.recipes.combined:build_combined",
+    ENSEMBLE: "fewscan.networks.ensemble:build_ensemble",
 }
 
 _NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
@@ -50,7 +52,8 @@ class NetworkSpec(Settings):
     ----------
     name : str
         One of `network_names`, or ``monai:NAME`` for a class of ``monai.networks.nets``; or one of
-        `registration_network_names`; or ``multi_atlas`` or ``combined``, which methods leave in their model files.
+        `registration_network_names`; or ``multi_atlas``, ``combined`` or ``ensemble``, which methods leave in their
+        model files.
     options : mapping
         What differs from the network's defaults, see `UNetOptions`, `ResidualUNetOptions`, `VNetOptions` and
         `MrRegNetOptions`; for MONAI the arguments of the class.
