@@ -1,4 +1,4 @@
-"""Make the tables of all kept studies anew from their cells; no scans and no models are needed.
+"""Make the tables of all kept studies, and of registration, anew from what is kept; no scans, no models are needed.
 
 python benchmarks/tables.py
 """
@@ -6,13 +6,15 @@ python benchmarks/tables.py
 from pathlib import Path
 
 from fewscan.experiments.kept import write_tables
+from registration_table import registration_table
 
-STUDIES = Path(__file__).parent / "results" / "studies"
+RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Write every table of ``benchmarks/results/studies``."""
-    for folder in sorted(path for path in STUDIES.iterdir() if path.is_dir()):
+    """Write every table of ``benchmarks/results``."""
+    (RESULTS / "registration.md").write_text(registration_table(RESULTS), encoding="utf-8")
+    for folder in sorted(path for path in (RESULTS / "studies").iterdir() if path.is_dir()):
         outputs = write_tables(folder)
         print(f"{folder.name}: {len(outputs.results)} of {outputs.planned} cells")
 
