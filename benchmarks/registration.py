@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fewscan.data.layouts import load_dataset
+from fewscan.training.run import Run
 from real_scans import run_named, shorten
 from registration_pairs import pairs_of_test_cases
 
@@ -29,11 +30,15 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
         "data": "Dataset004_Hippocampus",
         "train": ["--iterations", "2500", "--set", "batch={labelled: 4, unlabelled: 0}"],
     },
-    # the patch is that of the segmentation network alone; half the cost of whole scans
+    # as in examples/study_rivals_hippocampus.yaml, so the run of its cell serves here too
     "hippocampus_joint_4": {
         "data": "Dataset004_Hippocampus",
         "method": "joint",
-        "train": ["--labelled", "4", "--set", "patch_size=[32, 40, 32]"],
+        "train": [
+            *("--labelled", "4", "--iterations", "3300", "--set", "hyper.first_segmentation=800"),
+            *("--set", "patch_size=[32, 40, 32]", "--set", "batch={labelled: 2, unlabelled: 2}"),
+            *("--set", "hyper.registration.batch={labelled: 2, unlabelled: 2}"),
+        ],
     },
     "hippocampus_slices_0": {"data": "Dataset104_HippocampusSlices", "train": ["--labelled", "0"]},
     "hippocampus_slices_4": {"data": "Dataset104_HippocampusSlices", "train": ["--labelled", "4"]},
@@ -62,12 +67,13 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
     pairs = write_pairs(source, runs / f"{spec['data']}-pairs.csv")
     store = ["--store", runs / "stores" / spec["data"]]
     options = [*spec["train"], *extra, "--seed", str(seed)]
-    again = ["--resume"] if (run / "settings.yaml").is_file() else options
+    started, finished = (run / "settings.yaml").is_file(), Run(run).finished
     out = run / "registered"
     labels = ["--moving-labels", source / "labelsTs", "--fixed-labels", source / "labelsTs"]
     train = ["train", source, "--method", spec.get("method", "registration"), "--out", run, *store]
     register = ["register", run, "--pairs", pairs, "--moving", source / "imagesTs", *labels, "--out", out]
-    for command in ([*train, *again], register):
+    training = [] if finished else [[*train, *(["--resume"] if started else options)]]
+    for command in (*training, register):
         subprocess.run([sys.executable, "-m", "fewscan", *map(str, command)], check=True)
     commands = [[*train, *options], register]
     summary = json.loads((run / "run.json").read_text(encoding="utf-8"))

@@ -65,6 +65,34 @@ def test_data_error_exits_3(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "check gone",
+        "prepare gone --out out",
+        "train gone --out out",
+        "predict gone . --out out",
+        "register --moving gone --fixed gone --classical affine --out out",
+        "evaluate gone .",
+        "evaluate full gone",
+        "compare gone.yaml --out out",
+        "report gone",
+        "train . --out full",
+        "report full --labels gone",
+    ],
+)
+def test_a_path_that_is_not_there_or_in_use_is_bad_usage_everywhere(arguments, tmp_path, monkeypatch, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.nii.gz").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["fewscan", *arguments.split()])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert {path.name for path in tmp_path.iterdir()} == {"full"}
+
+
 def test_methods_lists_and_describes():
     assert "supervised" in _run("methods").stdout
     details = json.loads(_run("methods", "supervised", "--json").stdout)

@@ -7,6 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from fewscan.cli.check import check
+from fewscan.errors import UsageError
 
 app = typer.Typer()
 app.command()(check)
@@ -62,10 +63,20 @@ def test_json_is_one_document_with_the_documented_keys(folder):
     assert all(f"{key}" in check.__doc__ for key in (*data["problems"][0], *data["summary"]))
 
 
-def test_no_data_set_exits_3(tmp_path):
+def test_no_data_set_is_bad_usage(tmp_path):
     result = run(tmp_path / "gone")
+    assert isinstance(result.exception, UsageError)
+    assert "no such file or folder" in str(result.exception)
+
+
+def test_bare_images_are_told_where_they_belong(folder):
+    result = run(folder / "images")
     assert result.exit_code == 3
-    assert "no such file or folder" in result.stdout
+    assert f"give the folder above, {folder}" in result.stdout
+    (folder / "images").rename(folder / "scans")
+    result = run(folder / "scans")
+    images, labels = folder / "scans" / "images", folder / "scans" / "labels"
+    assert f"put the images into {images} (and the labels into {labels})" in result.stdout
 
 
 def test_fix_geometry_reports_on_the_copy(folder, tmp_path):

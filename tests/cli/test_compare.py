@@ -51,6 +51,8 @@ def test_tables_of_an_unfinished_study(study_file):
     result = CliRunner().invoke(app, [str(study_file), "--out", str(out), "--tables-only"])
     assert result.exit_code == 0
     assert "NOT FINISHED: 0 of 2 cells" in result.output
+    assert f"{out / 'tables.md'}" in result.output
+    assert "Surface distances" not in result.output
     assert (out / "dice.png").is_file()
 
 

@@ -47,6 +47,32 @@ def test_json_is_the_whole_output(folders: tuple[str, str], tmp_path: Path) -> N
     assert str(tmp_path / "out" / "comparison.csv") in data["files"]
 
 
+def test_all_metrics_are_printed_on_request(folders: tuple[str, str]) -> None:
+    assert "HD95 voxels" not in CliRunner().invoke(app, folders).output
+    assert "HD95 voxels" in CliRunner().invoke(app, [*folders, "--all-metrics"]).output
+
+
+def test_a_comparison_of_earlier_scores_is_removed_and_that_is_said(folders: tuple[str, str]) -> None:
+    CliRunner().invoke(app, [*folders, "--baseline", folders[1]])
+    comparison = Path(folders[0]) / "comparison.csv"
+    assert comparison.is_file()
+    result = CliRunner().invoke(app, folders)
+    assert not comparison.exists()
+    assert f"removed {comparison}: a comparison of earlier scores" in result.output
+    assert "removed" not in CliRunner().invoke(app, folders).output
+
+
+def test_cases_that_were_trained_on_are_named(folders: tuple[str, str]) -> None:
+    record = {"training_cases": {"labelled": ["b", "z"], "validation": []}}
+    (Path(folders[0]) / "prediction.json").write_text(json.dumps(record))
+    result = CliRunner().invoke(app, folders)
+    assert result.exit_code == 0
+    warning = "1 of 2 cases was trained on: b; its score says nothing about new scans"
+    assert f"WARNING: {warning}" in result.output
+    found = json.loads((Path(folders[0]) / "evaluation.json").read_text())
+    assert (found["trained_on"], found["validated_on"], found["warnings"]) == (["b"], [], [warning])
+
+
 def test_one_file_writes_into_its_folder(folders: tuple[str, str]) -> None:
     predictions, labels = folders
     result = CliRunner().invoke(app, [f"{predictions}/a.nii.gz", f"{labels}/a.nii.gz"])

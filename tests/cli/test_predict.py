@@ -7,8 +7,9 @@ import typer
 from typer.testing import CliRunner
 
 from fewscan.cli.predict import predict
-from fewscan.errors import DataError
+from fewscan.errors import UsageError
 from fewscan.inference import predict as predict_module
+from fewscan.inference.predictions import Predictions
 
 app = typer.Typer()
 app.command()(predict)
@@ -19,12 +20,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...], dict[s
     """What the command asked of the library, which is replaced."""
     noted: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-    def stand_in(*args: Any, **options: Any) -> list[Path]:
+    def stand_in(*args: Any, **options: Any) -> Predictions:
         progress = options.pop("progress")
         for name in ("a", "b"):
             progress(name, 2)
         noted.append((args, options))
-        return [args[2] / "a.nii.gz", args[2] / "b.nii.gz"]
+        out = args[2]
+        files = [out / "a.nii.gz", out / "b.nii.gz"]
+        return Predictions(out, files, record=out / "prediction.json", removed=("report.html", "scores.csv"))
 
     monkeypatch.setattr(predict_module, "predict", stand_in)
     return noted
@@ -49,6 +52,7 @@ def test_the_defaults(calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> No
     ]
     assert "predicting: 2/2" in result.output
     assert "2 predictions in out" in result.output
+    assert "removed report.html, scores.csv: made of the predictions that were here before\n" in result.output
 
 
 def test_every_option_arrives(calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> None:
@@ -75,12 +79,13 @@ def test_json_and_nothing_else(calls: list[tuple[tuple[Any, ...], dict[str, Any]
     assert json.loads(result.stdout) == {
         "out": "out",
         "predictions": [str(Path("out/a.nii.gz")), str(Path("out/b.nii.gz"))],
+        "removed": ["report.html", "scores.csv"],
     }
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path / "run"), str(tmp_path), "--out", str(tmp_path / "out")])
-    assert isinstance(result.exception, DataError)
+    assert isinstance(result.exception, UsageError)
     assert "no such model file" in str(result.exception)
 
 

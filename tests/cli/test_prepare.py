@@ -83,6 +83,20 @@ def test_an_edited_plan_is_used(data, tmp_path):
     assert PreparedStore(tmp_path / "store").case("s0").image().max() == 200
 
 
+def test_a_store_of_another_plan_is_not_replaced(data, tmp_path):
+    store = tmp_path / "store"
+    run(data, "--out", store)
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    result = run(data, "--out", store, "--join-labels")
+    assert isinstance(result.exception, UsageError)
+    assert "was prepared with another plan (not the same: classes" in result.exception.message
+    assert "choose another folder, or delete this one" in result.exception.mend
+    assert "classes background" not in result.output  # refused before anything is said of the new plan
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+    assert run(data, "--out", store).exit_code == 0
+    assert run(data, "--out", store, "--plan", store / "plan.yaml").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

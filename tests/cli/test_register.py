@@ -110,7 +110,10 @@ def test_errors_keep_their_kind(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*out, "--moving", "a", "--fixed", "b"])
     assert isinstance(result.exception, UsageError)
     result = CliRunner().invoke(app, [*out, str(tmp_path / "run"), "--moving", "a", "--fixed", "b"])
-    assert isinstance(result.exception, DataError)
+    assert isinstance(result.exception, UsageError)
     assert "no such model file" in str(result.exception)
+    (tmp_path / "run").mkdir()  # a run that has no model yet is no mistake in the command
+    result = CliRunner().invoke(app, [*out, str(tmp_path / "run"), "--moving", "a", "--fixed", "b"])
+    assert isinstance(result.exception, DataError)
     assert CliRunner().invoke(app, ["--moving", "a", "--fixed", "b"]).exit_code == 2  # no --out
     assert CliRunner().invoke(app, [*out, "--refine", "-1"]).exit_code == 2

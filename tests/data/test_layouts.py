@@ -6,7 +6,7 @@ import pytest
 
 from fewscan.data.case import Part
 from fewscan.data.layouts import list_scans, load_dataset
-from fewscan.errors import DataError
+from fewscan.errors import DataError, UsageError
 
 Factory = Callable[..., Path]
 
@@ -51,7 +51,7 @@ def test_nothing_recognised(tmp_path: Path) -> None:
         load_dataset(tmp_path / "empty")
     with pytest.raises(DataError, match=r"holiday\.jpg' is neither a manifest"):
         load_dataset(tmp_path / "holiday.jpg")
-    with pytest.raises(DataError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         load_dataset(tmp_path / "absent")
 
 
@@ -118,7 +118,7 @@ class TestScans:
         assert [scan.id for scan in scans] == ["scan0", "scan1", "scan2"]
 
     def test_nothing_there(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="no such file or folder"):
+        with pytest.raises(UsageError, match="no such file or folder"):
             list_scans(tmp_path / "absent.nii.gz")
         with pytest.raises(DataError, match=r"(?s)The folder is empty.*An image is a file that ends in \.nii\.gz"):
             list_scans(tmp_path)

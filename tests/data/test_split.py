@@ -120,6 +120,18 @@ def test_prescribed_parts_are_kept() -> None:
     assert split.annotation_cost == 3
 
 
+@pytest.mark.parametrize("test", [1, 0.5])
+def test_no_test_cases_are_drawn_where_the_data_set_names_its_own(test: float) -> None:
+    data = dataset(case("t1", part=Part.TEST), case("t2", part=Part.TEST), case("a"), case("b"))
+    with pytest.raises(UsageError, match=r"names its own test cases \(2: t1, t2\)") as caught:
+        make_split(data, test=test)
+    assert "leave the number of test cases out" in caught.value.mend
+    # none more is no contradiction, and those that are named are added on purpose
+    for none in (None, 0, 0.0, ()):
+        assert make_split(data, test=none).test == ("t1", "t2")
+    assert make_split(data, test=["b", "t1"]).test == ("b", "t1", "t2")
+
+
 def test_scans_of_a_test_patient_follow_into_the_test_part() -> None:
     data = dataset(case("a", group="p", part=Part.TEST), case("b", group="p"), case("c"))
     assert parts(make_split(data)) == ({"c"}, set(), set(), {"a", "b"})
@@ -187,10 +199,15 @@ class TestSmallSets:
         [
             ({"labelled": 0}, "at least one scan must be labelled"),
             ({"labelled": 0.0}, "at least one scan must be labelled"),
-            ({"labelled": 11}, "labelled: 11 cases asked for, 10 with labels are left"),
-            ({"labelled": 9, "validation": 2}, "labelled: 9 cases asked for, 8 with labels are left"),
-            ({"validation": 10}, "labelled: 1 cases asked for, 0 with labels are left"),
-            ({"test": 11}, "test: 11 cases asked for, 10"),
+            ({"labelled": 11}, "labelled: 11 cases asked for: 10 have labels\n"),
+            ({"labelled": 9, "validation": 2}, "9 cases asked for: 10 have labels, 2 go to validation, 8 are left"),
+            ({"validation": 10}, "1 case asked for: 10 have labels, 10 go to validation, 0 are left"),
+            ({"test": 11}, "test: 11 cases asked for: 10 have labels"),
+            (
+                {"labelled": 9, "validation": 2, "test": 1},
+                "10 have labels, 1 goes to test, 2 go to validation, 7 are left",
+            ),
+            ({"labelled": ["l0"], "validation": 10}, "10 have labels, 1 goes to labelled, 9 are left"),
             ({"labelled": 1.5}, "not between 0 and 1"),
             ({"validation": -1}, "validation: -1 cases"),
             ({"labelled": True}, "neither a count nor a fraction"),
@@ -221,7 +238,7 @@ class TestWithoutLabels:
         assert make_split(TEN, labelled=3, needs_labels=False) == make_split(TEN, labelled=3)
 
     def test_more_than_there_are_is_still_an_error(self) -> None:
-        with pytest.raises(UsageError, match="11 cases asked for, 10 with labels are left"):
+        with pytest.raises(UsageError, match="11 cases asked for: 10 have labels"):
             make_split(TEN, labelled=11, needs_labels=False)
         with pytest.raises(UsageError, match="the list is empty"):
             make_split(TEN, labelled=[], needs_labels=False)

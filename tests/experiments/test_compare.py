@@ -11,7 +11,7 @@ from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import write_image
 from fewscan.errors import DataError, InterruptedRunError, UsageError
 from fewscan.experiments.cells import Cell
-from fewscan.experiments.compare import StudyFolder, compare, failed_cells, open_study
+from fewscan.experiments.compare import StudyFolder, _Reporter, compare, failed_cells, open_study
 from fewscan.experiments.preparation import input_digest
 from fewscan.experiments.state import State, cell_folder, note_failure, state_of
 from fewscan.experiments.worker import run_cell
@@ -106,8 +106,18 @@ def test_each_end_is_told(small, writing, tmp_path, capsys):
     compare(small, tmp_path / "out", executor=writing(lambda cell: cell.row.method == "other" and cell.seed == 1))
     out = capsys.readouterr().out
     assert "1/4 finished  supervised-recommended-n1-seed0" in out
-    assert ": ball 0.700" in out
+    assert ": Dice % 70.00 ball" in out
     assert "FAILED: its process ended with code 1" in out
+
+
+def test_the_result_told_is_that_of_the_predictions_as_they_are(small, finish, tmp_path, capsys):
+    opened = open_study(small, tmp_path / "out")
+    cell = opened.cells[0]
+    finish(opened.folder, cell, 0.5917, second_dice=0.7083, dice_largest=0.47)
+    _Reporter(opened, quiet=False)(cell, State.FINISHED)
+    line = capsys.readouterr().out
+    # (59.17 + 70.83) / 2 = 65
+    assert line.rstrip().endswith(f"{cell.name}: Dice % 59.17 ball, 70.83 box, 65.00 mean over classes")
 
 
 def test_failed_cells_are_reported_and_skipped_until_asked_for(small, writing, tmp_path):

@@ -89,6 +89,29 @@ def test_impossible_means_and_tiny_gaps_are_told(study, cells, finish, tmp_path)
     assert _rows(outputs.tables[0])[1]["gap recovered"] == "(0 %)"
 
 
+def test_a_terminal_gets_dice_and_cost_alone(outputs):
+    lines = outputs.text().splitlines()
+    assert max(map(len, lines)) <= 120
+    head = next(line for line in lines if line.startswith("method"))
+    assert head.split("  ")[0] == "method"
+    assert "Dice % LC" in head
+    assert "p (Holm)" in head
+    assert "Jaccard" not in head
+    # the same numbers as in the tables of the files: 72 against 62, p of six pairs that all agree
+    other = next(line for line in lines if line.startswith("other"))
+    assert other.split()[3:6] == ["72.00", "±", "2.83"]
+    assert other.split()[-4:] == ["50", "%", "+10.00", "0.062"]
+    cost = lines.index("Cost")
+    assert lines[cost + 2].split()[-4:] == ["annotated", "training", "peak", "MiB"]
+    assert lines[cost + 3].split()[-3:] == ["1", "0:01:05", "100"]
+
+
+def test_an_unfinished_study_says_so_on_the_terminal(study, cells):
+    text = Outputs(study, cells, [], failed={cells[0].name: "no memory"}).text()
+    assert text.startswith(f"NOT FINISHED: 0 of {len(cells)} cells, 1 failed.")
+    assert f"- failed: {cells[0].name}: no memory" in text
+
+
 def test_files(outputs, tmp_path):
     files = outputs.write(tmp_path)
     assert [path.name for path in files] == [

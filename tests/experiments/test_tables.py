@@ -1,6 +1,6 @@
 from math import inf, nan
 
-from fewscan.experiments.tables import Table, escape_latex, number, p_value, to_latex, to_markdown
+from fewscan.experiments.tables import Table, escape_latex, number, p_value, to_latex, to_markdown, to_text
 
 TABLE = Table(
     "Dice & co", ("method", "Dice %"), (("mean_teacher", "81.5 ± 0.3"), ("a|b", "∞")), ("p < 0.05",), text_columns=1
@@ -23,6 +23,12 @@ def test_markdown():
         "| a\\|b         |          ∞ |\n"
         "\n"
         "- p < 0.05\n"
+    )
+
+
+def test_text_for_a_terminal():
+    assert to_text(TABLE, width=40) == (
+        "Dice & co\n\nmethod            Dice %\nmean_teacher  81.5 ± 0.3\na|b                    ∞\n\n- p < 0.05"
     )
 
 

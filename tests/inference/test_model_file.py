@@ -90,6 +90,8 @@ def test_weights_that_are_not_finite_are_not_written(
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"model\.safetensors: no such model file"):
         load_model(tmp_path)
+    with pytest.raises(UsageError, match="nowhere: no such model file"):
+        load_model(tmp_path / "nowhere")
 
 
 def test_another_format_version(model: Path) -> None:

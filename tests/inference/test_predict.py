@@ -279,6 +279,71 @@ def test_an_interrupted_prediction_may_be_repeated(
     assert len(predict(run, tmp_path / "scans", tmp_path / "out", device="cpu")) == 2
 
 
+SCORED = ("evaluation.json", "scores.csv", "summary.csv", "comparison.csv", "report.html")
+
+
+def test_predictions_of_another_model_are_not_mixed_with_these(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
+    write_scan(tmp_path / "scans" / "a.nii.gz", GRIDS["plain"])
+    run, out = thresholds(), tmp_path / "out"
+    predict(run, tmp_path / "scans", out, device="cpu")
+    for name in SCORED:
+        (out / name).write_text("{}")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    other = tmp_path / "other" / "model.safetensors"
+    other.parent.mkdir()
+    other.write_bytes(b"other weights")
+    with pytest.raises(UsageError, match=r"--out .*holds predictions of another model .*run/model\.safetensors"):
+        predict(other, tmp_path / "scans", out, device="cpu")
+    with pytest.raises(UsageError, match=r"other settings \(overlap 0.5, not 0.25\)"):
+        predict(run, tmp_path / "scans", out, device="cpu", overlap=0.25)
+    with pytest.raises(UsageError, match="views identity, not identity"):
+        predict(run, tmp_path / "scans", out, device="cpu", views=2)
+    (run / "model.safetensors").write_bytes(b"new weights")
+    with pytest.raises(UsageError, match="trained anew"):
+        predict(run, tmp_path / "scans", out, device="cpu")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_repeated_prediction_removes_what_was_made_of_the_one_before(
+    tmp_path: Path, thresholds: Callable[..., Path]
+) -> None:
+    for name in ("a", "b"):
+        write_scan(tmp_path / "scans" / f"{name}.nii.gz", GRIDS["plain"])
+    run, out = thresholds(), tmp_path / "out"
+    assert predict(run, tmp_path / "scans", out, device="cpu", confidence=True).removed == ()
+    assert (out / "b_confidence.nii.gz").is_file()
+    for name in SCORED:
+        (out / name).write_text("{}")
+    (out / "notes.txt").write_text("of the user")
+    again = predict(run, tmp_path / "scans" / "a.nii.gz", out, device="cpu")
+    assert set(again.removed) == set(SCORED)
+    assert "removed report.html, " in again._repr_html_()
+    # b was not predicted again, and its confidence map is still that of its label map
+    assert {path.name for path in out.iterdir()} == {
+        "a.nii.gz", "b.nii.gz", "b_confidence.nii.gz", "prediction.json", "notes.txt"
+    }  # fmt: skip
+
+
+def test_a_prediction_in_another_format_takes_the_place_of_the_one_before(
+    tmp_path: Path, thresholds: Callable[..., Path]
+) -> None:
+    run = thresholds()
+    for name in ("a.nii.gz", "a.nrrd"):
+        write_scan(tmp_path / "scans" / name, GRIDS["plain"])
+        predict(run, tmp_path / "scans" / name, tmp_path / "out", device="cpu")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.nrrd", "prediction.json"}
+
+
+def test_the_record_says_what_the_model_was_trained_on(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
+    write_scan(tmp_path / "scans" / "a.nii.gz", GRIDS["plain"])
+    run = thresholds()
+    (run / "split.json").write_text(json.dumps({"labelled": ["a"], "unlabelled": ["u"], "validation": ["v"]}))
+    predict(run, tmp_path / "scans", tmp_path / "out", device="cpu")
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text(encoding="utf-8"))
+    assert record["training_cases"] == {"labelled": ["a"], "validation": ["v"]}
+    assert len(record["model_sha256"]) == 64
+
+
 @pytest.mark.parametrize("overlap", [1.0, -0.1, float("nan")])
 def test_an_overlap_that_does_not_exist_is_a_usage_error(
     overlap: float, tmp_path: Path, thresholds: Callable[..., Path]

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 from contextlib import contextmanager
 from math import inf
@@ -233,9 +234,82 @@ def test_joined_classes_are_scored_against_labels_joined_alike(write_label, tmp_
     assert as_given.row("2", "dice").mean == 0
 
 
+def test_a_folder_of_labels_takes_the_names_of_the_model(write_label, tmp_path) -> None:
+    write_label("true/a.nii.gz", (1, 0), (2, 6))
+    write_label("pred/a.nii.gz", (1, 0), (2, 6))
+    classes = [{"name": name, "values": [value], "output": value} for value, name in enumerate(("background", "organ"))]
+    (tmp_path / "pred" / "prediction.json").write_text(json.dumps({"classes": classes}))
+    assert evaluate(tmp_path / "pred", tmp_path / "true", workers=1).names == {1: "organ", 2: "2"}
+    told = evaluate(tmp_path / "pred", tmp_path / "true", workers=1, names={1: "liver"})
+    assert told.names == {1: "liver", 2: "2"}
+
+
+def test_the_table_shows_the_main_metrics_unless_all_are_wanted(write_label, tmp_path) -> None:
+    for index in range(2):
+        write_label(f"true/{index}.nii.gz", (1, 0))
+        write_label(f"pred/{index}.nii.gz", (1, index))
+        write_label(f"base/{index}.nii.gz", (1, 2))
+    result = evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base", workers=1)
+    short, full = result.table(), result.table(all_metrics=True)
+    assert max(map(len, short.splitlines())) <= 100
+    assert "HD95 mm" in short
+    assert "Jaccard" not in short
+    assert "HD95 voxels" in full
+    # one class: six metrics are tested, three are shown, and the correction is over all six
+    assert "Holm over all 6 tests, of which 3 are shown" in short
+    shown = [line.split()[1] for line in short.partition("Against the baseline")[2].splitlines()[2:5]]
+    assert shown == ["dice", "hd95_mm", "asd_mm"]
+    assert "Holm over all rows" in full
+    assert "jaccard" in full
+
+
+def test_predictions_of_training_cases_are_told_from_those_without_a_label(write_label, tmp_path) -> None:
+    for name in ("images", "labels", "images_test", "labels_test"):
+        write_label(f"data/{name}/{'t' if 'test' in name else 'a'}.nii.gz", (1, 0))
+    for name in "atz":
+        write_label(f"pred/{name}.nii.gz", (1, 0))
+    result = evaluate(tmp_path / "pred", tmp_path / "data", workers=1)
+    assert (result.unscored, result.not_test) == (("a", "z"), ("a",))
+    text = result.table()
+    assert "predictions without a label: z\n" in text
+    assert f"not test cases of {tmp_path / 'data'}, not scored: a" in text
+
+
 @pytest.mark.parametrize("text", ["[]", "not json", '{"classes": {"organ": 1}}', '{"classes": [{"name": "x"}]}'])
 def test_a_foreign_prediction_json_changes_nothing(write_label, tmp_path, text) -> None:
     write_label("true/a.nii.gz", (1, 0))
     write_label("pred/a.nii.gz", (1, 0))
     (tmp_path / "pred" / "prediction.json").write_text(text)
     assert evaluate(tmp_path / "pred", tmp_path / "true", workers=1).row("1", "dice").mean == 1
+
+
+def test_scores_are_written_beside_what_was_predicted_or_where_told(write_label, tmp_path) -> None:
+    label, prediction = write_label("true/a.nii.gz", (1, 0)), write_label("pred/a.nii.gz", (1, 1))
+    folder, truth = tmp_path / "pred", tmp_path / "true"
+    result = evaluate(str(folder), str(truth))
+    evaluate(truth, truth)  # such as two annotators: no place for tables
+    evaluate(prediction, label, out=str(tmp_path / "scores"))
+    (folder / "prediction.json").write_text("{}")
+    evaluate(folder, truth, write=False)
+    evaluate(prediction, label)
+    names = ["evaluation.json", "scores.csv", "summary.csv"]
+    assert sorted(path.name for path in (tmp_path / "scores").iterdir()) == names
+    assert [path.name for path in truth.iterdir()] == ["a.nii.gz"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.nii.gz", "prediction.json"]
+    evaluate(str(folder), str(truth))
+    assert {path.name for path in folder.iterdir()} == {"a.nii.gz", "prediction.json", *names}
+    assert json.loads((folder / "evaluation.json").read_text())["digests"] == result.digests
+
+
+def test_it_is_known_which_files_were_scored_and_which_cases_trained_on(write_label, tmp_path) -> None:
+    for case in "ab":
+        write_label(f"true/{case}.nii.gz", (1, 0))
+        write_label(f"pred/{case}.nii.gz", (1, 1))
+    record = {"training_cases": {"labelled": ["a", "z"], "validation": ["b"]}}
+    (tmp_path / "pred" / "prediction.json").write_text(json.dumps(record))
+    result = evaluate(tmp_path / "pred", tmp_path / "true")
+    digest = hashlib.sha256((tmp_path / "pred" / "b.nii.gz").read_bytes()).hexdigest()
+    assert result.digests["b"] == digest
+    assert (result.trained_on, result.validated_on) == (("a",), ("b",))
+    assert "WARNING: 1 of 2 cases was trained on: a;" in result.table()
+    assert "WARNING: 1 of 2 cases was used for validation: b;" in result._repr_html_()

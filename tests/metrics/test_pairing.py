@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fewscan.errors import DataError
+from fewscan.errors import DataError, UsageError
 from fewscan.metrics.pairing import pair_files
 
 
@@ -34,8 +34,20 @@ def test_nothing_in_common_is_an_error_even_then(folders: tuple[Path, Path]) -> 
     predictions, labels = folders
     for file in predictions.iterdir():
         file.rename(file.with_name(f"other_{file.name}"))
-    with pytest.raises(DataError, match="3 of 3"):
-        pair_files(predictions, labels, allow_missing=True)
+    for allow_missing in (False, True):
+        with pytest.raises(DataError, match=r"none of the 2 predictions \(other_a, other_b\) is named like") as error:
+            pair_files(predictions, labels, allow_missing=allow_missing)
+        assert "wrong folder?" in error.value.mend
+
+
+def test_of_many_missing_ones_the_first_are_shown(folders: tuple[Path, Path]) -> None:
+    predictions, labels = folders
+    for number in range(39):
+        (labels / f"d{number:02}.nii.gz").write_bytes(b"x")
+    with pytest.raises(DataError) as error:
+        pair_files(predictions, labels)
+    assert "40 of 42 labelled cases have no prediction: c, d00, " in error.value.message
+    assert error.value.message.endswith(", d08 and 30 more")
 
 
 def test_confidence_maps_and_other_files_are_passed_over(folders: tuple[Path, Path]) -> None:
@@ -76,9 +88,9 @@ def test_one_id_twice(folders: tuple[Path, Path]) -> None:
 
 def test_wrong_paths(folders: tuple[Path, Path], tmp_path: Path) -> None:
     predictions, labels = folders
-    with pytest.raises(DataError, match="no such file or folder of predictions"):
+    with pytest.raises(UsageError, match="no such file or folder of predictions"):
         pair_files(tmp_path / "nowhere", labels)
-    with pytest.raises(DataError, match="no such file or folder of labels"):
+    with pytest.raises(UsageError, match="no such file or folder of labels"):
         pair_files(predictions, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no predictions"):
@@ -106,6 +118,13 @@ def test_labels_of_a_data_set(tmp_path: Path, with_test_part: bool) -> None:
     found = pair_files(tmp_path / "pred", tmp_path / "data")
     assert [pair.case_id for pair in found.pairs] == (["t"] if with_test_part else ["a", "b"])
     assert found.names == {3: "heart"}
+    # the others have labels, and are still not scored
+    assert (found.unscored, found.not_test) == ((("a", "b"), ("a", "b")) if with_test_part else (("t",), ()))
     # cases asked for by id need not be test cases
     chosen = pair_files(tmp_path / "pred", tmp_path / "data", case_ids=["b"])
     assert [pair.case_id for pair in chosen.pairs] == ["b"]
+    if with_test_part:
+        (tmp_path / "pred" / "t.nii.gz").unlink()
+        with pytest.raises(DataError, match=r"none of the 2 predictions is of a test case of .*: t") as error:
+            pair_files(tmp_path / "pred", tmp_path / "data")
+        assert "predict the test cases" in error.value.mend

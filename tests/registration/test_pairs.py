@@ -50,7 +50,7 @@ def test_channels_make_one_case(folder: Callable[..., Path]) -> None:
     assert scan_channels(scans) == 2
     assert scan_channels(scans / "a_0000.nii.gz") == 1
     assert scan_channels(folder("plain", "a", "b")) == 1
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         scan_channels(scans / "absent")
 
 
@@ -81,7 +81,7 @@ def test_every_wrong_row_is_named(folder: Callable[..., Path], tmp_path: Path) -
     table.write_text("moving,fixed\n")
     with pytest.raises(DataError, match="lists no pairs"):
         pairs_of(pairs=table)
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         pairs_of(pairs=tmp_path / "absent.csv")
 
 
@@ -121,7 +121,7 @@ def test_labels_by_id_or_one_file(folder: Callable[..., Path]) -> None:
         find_labels(labels / "a.nii.gz", cases, option="--moving-labels")
     with pytest.raises(DataError, match=r"--fixed-labels .*holds no label of b"):
         find_labels(labels, cases[1:2], option="--fixed-labels")
-    with pytest.raises(DataError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         find_labels(labels / "absent", cases, option="--fixed-labels")
 
 

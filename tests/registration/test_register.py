@@ -237,7 +237,7 @@ def test_wishes_that_do_not_go_together(
 
 
 def test_a_missing_scan_is_named(tmp_path: Path, write_body: WriteBody) -> None:
-    with pytest.raises(DataError, match=r"absent\.nii\.gz: no such file"):
+    with pytest.raises(UsageError, match=r"absent\.nii\.gz: no such file"):
         register(
             out=tmp_path / "out", moving=tmp_path / "absent.nii.gz", fixed=write_body("b", FIXED), classical="affine"
         )

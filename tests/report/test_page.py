@@ -104,6 +104,8 @@ def test_the_file_is_written_whole_where_it_belongs(folders, tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["page.html"]
     assert not list(folder.glob("*.html"))
     assert json.dumps(written.to_json())
+    assert repr(written) == str(written) == f"training run a: finished\nreport: {tmp_path / 'page.html'}"
+    assert "Report: training run a" in written._repr_html_()
     with pytest.raises(UsageError, match="is a folder"):
         make_report(folder, tmp_path)
     assert fewscan.make_report is make_report

@@ -250,10 +250,59 @@ def test_label_maps_that_were_deleted_are_said(tmp_path, make_predictions):
 def test_one_unreadable_label_map_costs_no_chart(tmp_path, make_predictions, blocks_in):
     folder = make_predictions(tmp_path)
     (folder / "p1.nii.gz").write_bytes(b"torn")
+    record = json.loads((folder / "evaluation.json").read_text())
+    write_json(folder / "evaluation.json", record | {"digests": {}})  # which says nothing of the file, then
     report = compose(folder)
     [gallery] = blocks_in(report, "spread", Gallery)
     assert "true volume, in voxels" in gallery.pictures[-1].alt
     assert "p1 could not be read" in texts(blocks_in(report, "review"))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_scores_of_other_predictions_are_not_shown_as_of_these(tmp_path, make_predictions, blocks_in, elsewhere):
+    folder = make_predictions(tmp_path)
+    (folder / "p0.nii.gz").write_bytes((folder / "p2.nii.gz").read_bytes())
+    place = folder
+    if elsewhere:
+        place = tmp_path / "scores"
+        place.mkdir()
+        (folder / "evaluation.json").rename(place / "evaluation.json")
+    report = compose(place)
+    assert report.state == "NOT COMPLETE: the scores found are of other predictions, and not shown."
+    assert "dice" not in report.figures
+    assert "Dice" not in [tile.label for tile in report.tiles]
+    assert not blocks_in(report, "spread")
+    assert not blocks_in(report, "all-cases")
+    [note] = blocks_in(report, "scores", Note)
+    assert "evaluation.json are of other predictions (1 label map of this folder" in note.text
+    assert "not those scored there: p0)" in note.text
+    assert blocks_in(report, "scores", Code)[0].text == f"fewscan evaluate {folder} LABELS"
+    # with the labels at hand they are scored anew
+    again = compose(place, labels=tmp_path / "labels")
+    assert again.state == "complete, scored"
+    assert blocks_in(again, "scores", Table)
+    assert len(blocks_in(again, "scores", Note)) == 0
+
+
+def test_scores_of_a_baseline_that_was_predicted_anew_are_not_paired(tmp_path, make_predictions, blocks_in):
+    folder, baseline = make_predictions(tmp_path), make_predictions(tmp_path / "other")
+    evaluate(baseline, tmp_path / "labels")
+    evaluate(folder, tmp_path / "labels", baseline=baseline)
+    [before] = blocks_in(compose(folder), "spread", Gallery)
+    (baseline / "p0.nii.gz").write_bytes((baseline / "p2.nii.gz").read_bytes())
+    [after] = blocks_in(compose(folder), "spread", Gallery)
+    assert len(before.pictures) - len(after.pictures) == 2
+
+
+def test_cases_that_were_trained_on_are_named(tmp_path, make_predictions, blocks_in):
+    folder = make_predictions(tmp_path, scored=False)
+    record = json.loads((folder / "prediction.json").read_text())
+    write_json(folder / "prediction.json", record | {"training_cases": {"labelled": ["p1"], "validation": ["p2"]}})
+    evaluate(folder, tmp_path / "labels")
+    learned, validated = blocks_in(compose(folder), "scores", Note)
+    assert learned.text == "1 of 3 cases was trained on: p1; its score says nothing about new scans."
+    assert learned.level == "warning"
+    assert validated.text.startswith("1 of 3 cases was used for validation: p2;")
 
 
 def test_planes_without_truth_are_not_said_to_go_through_it(tmp_path, make_predictions, blocks_in):

@@ -1,14 +1,24 @@
 """Whole runs on a tiny data set: what a run leaves, and what it refuses."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from fewscan.data.image_io import read_image, write_image
 from fewscan.errors import DataError, UsageError
 from fewscan.inference.model_file import load_model
 from fewscan.tensor_file import read_tensors
 from fewscan.training.checkpoint import checkpoint_files, newest_checkpoint
 from fewscan.training.log import read_log
+
+
+@pytest.fixture
+def copied_dataset(dataset, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(dataset, tmp_path / "Dataset002_Copy")
 
 
 def test_run_leaves_everything_about_itself(unbroken):
@@ -72,6 +82,32 @@ def test_a_wish_that_cannot_be_met_leaves_no_run(store, dataset, tmp_path, train
     with pytest.raises(UsageError, match="prepared store already"):
         train_fast(store, out, store=tmp_path / "elsewhere")
     assert list(out.iterdir()) == []
+
+
+def test_a_scan_that_cannot_be_looked_at_leaves_no_run(copied_dataset, tmp_path, train_fast):
+    bad, out = copied_dataset / "imagesTr" / "scan1_0000.nii.gz", tmp_path / "run"
+    good = bad.read_bytes()
+    bad.write_bytes(b"hello")
+    with pytest.raises(DataError) as caught:
+        train_fast(copied_dataset, out)
+    assert f"`fewscan check {copied_dataset}` lists every problem" in caught.value.mend
+    assert "repeat the same command; nothing was left" in caught.value.mend
+    assert "--resume" not in caught.value.mend
+    bad.write_bytes(good)
+    assert train_fast(copied_dataset, out, settings={"iterations": 1}).finished  # as the message says
+
+
+def test_a_label_that_cannot_be_prepared_leaves_a_run_to_resume(copied_dataset, tmp_path, train_fast):
+    label, out = copied_dataset / "labelsTr" / "scan1.nii.gz", tmp_path / "run"
+    good = read_image(label)
+    write_image(label, good.array, replace(good.geometry, origin_mm=(5.0, 0.0, 0.0)))
+    with pytest.raises(DataError, match="lies elsewhere in space") as caught:
+        train_fast(copied_dataset, out, settings={"iterations": 1})
+    assert "the same command with --resume continues" in caught.value.mend
+    write_image(label, good.array, good.geometry)
+    with pytest.raises(UsageError, match="not empty"):
+        train_fast(copied_dataset, out, settings={"iterations": 1})
+    assert train_fast(copied_dataset, out, settings={"iterations": 1}, resume=True).finished
 
 
 def test_a_lock_left_by_a_killed_process_is_no_run(store, tmp_path, train_fast):

@@ -47,6 +47,7 @@ def compare(
     from fewscan.errors import UsageError
     from fewscan.experiments.compare import compare as run_study
     from fewscan.experiments.compare import failed_cells, open_study
+    from fewscan.experiments.outputs import LATEX, MARKDOWN
 
     if sum([dry_run, tables_only, prepare_only, cell is not None]) > 1:
         raise UsageError("--dry-run, --tables-only, --prepare-only and --cell exclude each other")
@@ -79,7 +80,8 @@ def compare(
             "undrawn": outputs.undrawn,
         },
         as_json=as_json,
-        text=f"\n{outputs.markdown()}\ntables, CSV files and pictures are in {out}",
+        text=f"\n{outputs.text()}\n\nall tables (paired tests, classes, distances): {out / MARKDOWN}, {out / LATEX}\n"
+        f"every score as CSV, and pictures: {out}",
     )
     if outputs.failed:
         raise failed_cells(outputs)

@@ -55,8 +55,7 @@ def demo(
         )
     run = train(data, out / "run", method="supervised", iterations=iterations, seed=seed, device=device, quiet=as_json)
     predict(run.folder, data / "imagesTs", predictions, device=device)
-    result = evaluate(predictions, data / "labelsTs", names=foreground_names())
-    result.write(predictions)
+    result = evaluate(predictions, data / "labelsTs", out=predictions, names=foreground_names())
     save_test_cases(picture, data, predictions, result, title=f"learned from {labelled} annotated scans")
 
     files = {

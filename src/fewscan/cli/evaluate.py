@@ -26,11 +26,18 @@ def evaluate(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what there is; labels without a prediction are listed.")
     ] = False,
+    all_metrics: Annotated[
+        bool, typer.Option("--all-metrics", help="Print every metric, as in the files, and not only the main three.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Score predictions: overlap and surface distances per case and class, summary, paired test.
 
-    Writes scores.csv (one line per case and class), summary.csv, evaluation.json and, with --baseline, comparison.csv.
+    Prints Dice, HD95 and ASD in mm; the files hold all metrics.
+
+    Writes scores.csv (one line per case and class), summary.csv, evaluation.json and, with --baseline, comparison.csv;
+    without it, the comparison of an earlier evaluation is removed from there. Cases that the model was trained on are
+    named, as far as prediction.json tells.
     """
     from fewscan.metrics.evaluate import evaluate as evaluate_files
 
@@ -38,16 +45,19 @@ def evaluate(
         predictions,
         labels,
         baseline=baseline,
+        write=False,
         largest_component=largest_component,
         allow_missing=allow_missing,
         progress=partial(progress, quiet=as_json),
     )
     if out is None:
         out = predictions if predictions.is_dir() else predictions.parent
+    gone = result.outdated(out)
     files = result.write(out)
-    written = "\n".join(f"wrote {file}" for file in files)
+    lines = [f"wrote {file}" for file in files]
+    lines += [f"removed {file}: a comparison of earlier scores; --baseline makes a new one" for file in gone]
     emit(
-        {**result.to_json(), "files": [str(file) for file in files]},
+        {**result.to_json(), "files": [str(file) for file in files], "removed": [str(file) for file in gone]},
         as_json=as_json,
-        text=f"{result.table()}\n\n{written}",
+        text="\n".join([result.table(all_metrics=all_metrics), "", *lines]),
     )

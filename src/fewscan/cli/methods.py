@@ -11,9 +11,16 @@ HEAD = ("method", "what and where from", "networks and heads", "time", "memory",
 WIDE, NARROW = 160, 110
 """Characters of a line where the terminal does not tell, and below which a table would be all folds."""
 
+COST_NOTE = (
+    "time, memory: of a training step with preset recommended, as multiples of supervised training on as many images."
+)
+
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, in detail.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List what each method is and where from, and its networks and heads, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List the methods with their cost and when to use them, or show one with equations, settings and presets.
@@ -22,7 +29,7 @@ def methods(
     """
     if name is None:
         rows = overview()
-        emit({"methods": rows}, as_json=as_json, text=overview_text(rows))
+        emit({"methods": rows}, as_json=as_json, text=overview_text(rows) if everything else short_text(rows))
         return
     details = describe(name)
     emit(details, as_json=as_json, text=as_text(details))
@@ -49,24 +56,50 @@ def overview() -> dict[str, dict[str, Any]]:
     return rows
 
 
+def short_text(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the methods for the terminal, each with its cost on one line and when to use it below."""
+    from textwrap import fill
+
+    from fewscan.metrics.text_table import align
+
+    table = align([("method", "time", "memory"), *((key, *_cost_words(row)) for key, row in rows.items())])
+    width = _terminal_width()
+    lines = [table[0]]
+    for line, row in zip(table[1:], rows.values(), strict=True):
+        lines += [line, fill(row["when"], width, initial_indent="  ", subsequent_indent="  ")]
+    notes = (
+        COST_NOTE,
+        "What each is, where from, and its networks: fewscan methods --all. One method with its equations, settings "
+        "and presets: fewscan methods NAME",
+    )
+    return "\n".join([*lines, "", *(fill(note, width) for note in notes)])
+
+
 def overview_text(rows: dict[str, dict[str, Any]]) -> str:
-    """Return the table for the terminal, as wide as that is; on a narrow one, a paragraph for each method."""
-    from shutil import get_terminal_size
-
-    from fewscan.methods.costs import Cost, as_words
-
+    """Return all columns for the terminal, as wide as that is; on a narrow one, a paragraph for each method."""
     lines: list[tuple[str, ...]] = []
     for key, row in rows.items():
-        time, memory = as_words(None if row["time"] is None else Cost(row["time"], row["memory"]))
-        lines.append((key, f"{row['title']}. {row['paper']}", row["parts"], time, memory, row["when"]))
-    width = get_terminal_size((WIDE, 24)).columns
+        lines.append((key, f"{row['title']}. {row['paper']}", row["parts"], *_cost_words(row), row["when"]))
+    width = _terminal_width()
     notes = [
-        "time, memory: of a training step with preset recommended, as multiples of supervised training on as many",
-        "images. One method with its equations, settings and presets: fewscan methods NAME",
+        COST_NOTE,
+        "One method with its equations, settings and presets: fewscan methods NAME",
         *_founding_papers(),
     ]
     shown = as_paragraphs(HEAD, lines, width=width) if width < NARROW else as_table(HEAD, lines, width=width)
     return "\n".join([shown, "", *notes])
+
+
+def _cost_words(row: dict[str, Any]) -> tuple[str, str]:
+    from fewscan.methods.costs import Cost, as_words
+
+    return as_words(None if row["time"] is None else Cost(row["time"], row["memory"]))
+
+
+def _terminal_width() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size((WIDE, 24)).columns
 
 
 def as_table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, width: int) -> str:

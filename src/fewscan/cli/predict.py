@@ -33,6 +33,9 @@ def predict(
     Writes one label map per scan, on exactly the scan's own grid and with the label values of the training data, and
     prediction.json with settings and times. A scan that cannot be read stops none of the others; it is named at the
     end (exit code 3).
+
+    A folder holds the predictions of one model: repeating the same prediction replaces them, and removes scores and a
+    report made of them before; another model or other settings need another folder.
     """
     from fewscan.inference.predict import predict as predict_scans
 
@@ -50,5 +53,6 @@ def predict(
             largest_component=largest_component,
             progress=advance,
         )
-    text = f"{len(paths)} predictions in {out}\nnext: fewscan evaluate {out} LABELS"
-    emit({"out": str(out), "predictions": [str(path) for path in paths]}, as_json=as_json, text=text)
+    text = "\n".join([f"{len(paths)} predictions in {out}", *paths.notes, f"next: fewscan evaluate {out} LABELS"])
+    payload = {"out": str(out), "predictions": [str(path) for path in paths], "removed": list(paths.removed)}
+    emit(payload, as_json=as_json, text=text)

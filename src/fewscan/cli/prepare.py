@@ -38,12 +38,13 @@ def prepare(
     """Prepare a data set for training: crop, clip, normalise, resample where needed.
 
     Test cases are left alone. Finished cases are skipped, so an interrupted preparation goes on where it was. To change
-    anything, edit plan.yaml in the store and run again with --plan.
+    anything, edit plan.yaml in the store and run again with --plan; any other plan needs another folder, because runs
+    made from a store can only be repeated from the same.
     """
     from fewscan.data.case import Part
     from fewscan.data.layouts import load_dataset
     from fewscan.data.plan import Plan
-    from fewscan.data.store import forecast_bytes, prepare_store
+    from fewscan.data.store import forecast_bytes, prepare_store, require_same_plan
     from fewscan.data.store_format import PLAN_NAME
     from fewscan.data.workers import available_workers
 
@@ -65,6 +66,7 @@ def prepare(
         chosen = Plan.read(plan)
     else:
         chosen, facts = _derive(dataset, wishes, workers=workers, quiet=as_json)
+    require_same_plan(out, chosen)
     needed = sum(forecast_bytes(case, chosen, label=case.label is not None) for case in cases)
     if not as_json:
         say(_describe(chosen))

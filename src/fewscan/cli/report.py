@@ -28,10 +28,9 @@ def report(
 
     Scores with intervals and tests, learning curves, the spread of the cases, best, median and worst ones in pictures,
     those most in need of a human look, time and memory, settings, versions, and how to reproduce it all. What is not
-    finished gives a report too, which says so.
+    finished gives a report too, which says so. Scores of other predictions than those in the folder are not shown.
     """
     from fewscan.report.page import make_report
 
     written = make_report(folder, out, scans=scans, labels=labels)
-    text = f"{written.kind} {written.title}: {written.state}\nreport: {written.path}"
-    emit(written.to_json(), as_json=as_json, text=text)
+    emit(written.to_json(), as_json=as_json, text=str(written))

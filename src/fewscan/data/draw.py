@@ -5,6 +5,7 @@ A unit is what stays together: the scans of one patient (group), or a lone scan.
 
 import difflib
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from fewscan.data.case import Case, Part
@@ -46,9 +47,17 @@ def count_of(part: Part, choice: Choice, pool: int, *, at_least: int = 0) -> int
 
 
 def take(
-    part: Part, count: int, order: Sequence[str], units: Mapping[str, Sequence[Case]], notes: list[str]
+    part: Part,
+    count: int,
+    order: Sequence[str],
+    units: Mapping[str, Sequence[Case]],
+    out: Mapping[str, Part],
+    notes: list[str],
 ) -> list[str]:
-    """Return the first units that together have at least ``count`` usable cases."""
+    """Return the first units that together have at least ``count`` usable cases.
+
+    ``out`` says which units are taken already, for the message where too few are left.
+    """
     taken: list[str] = []
     have = 0
     for unit in order:
@@ -58,12 +67,33 @@ def take(
         have += len(usable(units[unit]))
     if have < count or (part is Part.LABELLED and not have):
         raise UsageError(
-            f"{part}: {max(count, 1)} cases asked for, {have} with labels are left",
+            f"{part}: {_cases(max(count, 1))} asked for: {_where_labels_are(order, units, out)}",
             mend="ask for fewer, or annotate more",
         )
     if have > count:
         notes.append(f"{part}: {have} cases instead of {count}, because groups stay whole")
     return taken
+
+
+def _where_labels_are(order: Sequence[str], units: Mapping[str, Sequence[Case]], out: Mapping[str, Part]) -> str:
+    """Say how many cases have labels, where they go, and how many are left in ``order``."""
+    free = set(order)
+    left = 0
+    gone: Counter[Part] = Counter()
+    for unit, cases in units.items():
+        here = usable(cases) if unit in free else []
+        left += len(here)
+        gone.update(
+            out.get(unit) or case.part or Part.LABELLED for case in cases if case.label is not None and case not in here
+        )
+    total = left + gone.total()
+    parts = [f"{total} {'has a label' if total == 1 else 'have labels'}"]
+    parts += [f"{count} {'goes' if count == 1 else 'go'} to {part}" for part, count in gone.items()]
+    return ", ".join([*parts, f"{left} {'is' if left == 1 else 'are'} left"] if gone else parts)
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"
 
 
 def named_labelled(choice: Choice | None, cases: Mapping[str, Case], out: Collection[str]) -> list[str]:

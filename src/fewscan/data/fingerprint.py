@@ -101,7 +101,9 @@ def take_fingerprint(
     picked = {cases[int(i)].id for i in np.linspace(0, len(cases) - 1, min(PIXEL_CASES, len(cases)))}
     wanted = set(label_ids) if not dataset.labels else set()
     tasks = {case.id: _Look(case, case.id in picked, case.id in wanted) for case in cases}
-    looks = list(map_cases(look_at_case, tasks, workers=workers, description="look", progress=progress).values())
+    looks = list(
+        map_cases(look_at_case, tasks, workers=workers, description="look", progress=progress, keeps=False).values()
+    )
     dimensions = sorted({len(look.size) for look in looks})
     if len(dimensions) > 1:
         flat = next(case.id for case, look in zip(cases, looks, strict=True) if len(look.size) == 2)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
+from fewscan.data.grid_advice import flipped_names, grid_advice
 from fewscan.errors import DataError
 
 TOLERANCE_VOX = 1e-3
@@ -25,7 +26,7 @@ def grid_distance_vox(first: Geometry, second: Geometry) -> float:
     return float(np.abs(there - corners).max())
 
 
-def require_same_grid(geometry: Geometry, reference: Geometry, *, what: str, mend: str) -> None:
+def require_same_grid(geometry: Geometry, reference: Geometry, *, what: str, mend: str = "") -> None:
     """Raise `DataError` unless the two grids agree to within a thousandth of a voxel.
 
     Parameters
@@ -35,7 +36,7 @@ def require_same_grid(geometry: Geometry, reference: Geometry, *, what: str, men
     what : str
         Case and file, at the start of the message.
     mend : str
-        What the user can do.
+        What the user can do; the advice that `fewscan check` gives about a label (`grid_advice`) unless told.
     """
     distance = grid_distance_vox(reference, geometry)
     if distance <= TOLERANCE_VOX:
@@ -46,7 +47,9 @@ def require_same_grid(geometry: Geometry, reference: Geometry, *, what: str, men
         msg = f"{what} has spacing {geometry.spacing_mm} mm, its image has {reference.spacing_mm} mm"
     else:
         msg = f"{what} lies elsewhere in space than its image: voxels are up to {distance:.3g} voxels apart"
-    raise DataError(msg, mend=mend)
+        if axes := flipped_names(reference, geometry):
+            msg += f", and the headers run opposite ways along {axes}"
+    raise DataError(msg, mend=mend or grid_advice(reference, geometry))
 
 
 def target_grid(geometry: Geometry, spacing_mm: Sequence[float | None] | None) -> Geometry:

@@ -21,14 +21,15 @@ from fewscan.data.layout_files import (
 from fewscan.data.layout_folders import has_image_folder, load_folders
 from fewscan.data.layout_manifest import load_manifest
 from fewscan.data.layout_nnunet import load_nnunet
-from fewscan.errors import DataError
+from fewscan.errors import DataError, UsageError
 
 MANIFEST_NAME = "manifest.csv"
 
 KNOWN_LAYOUTS = f"""fewscan reads
   - nnU-Net raw: dataset.json, imagesTr/ID_0000.nii.gz, labelsTr/ID.nii.gz
   - Decathlon: dataset.json with lists "training" and "test"
-  - plain folders: images/ and labels/ with files of equal name
+  - plain folders: images/ID.nii.gz and labels/ID.nii.gz; with several channels images/ID_0000.nii.gz, _0001, ...
+    and labels/ID.nii.gz
   - a manifest: FILE.csv, or FOLDER/manifest.csv, with the columns id, image, label, part, group
   - BraTS case folders: ID/ID_flair.nii.gz and ID/ID_seg.nii.gz
 An image is a file that ends in {", ".join(IMAGE_SUFFIXES)}, or a folder with one DICOM series"""
@@ -49,15 +50,18 @@ def load_dataset(root: Path | str) -> Dataset:
 
     Raises
     ------
+    UsageError
+        When nothing is there.
     DataError
-        When nothing is there, no layout is recognised, or files do not fit together; all problems are listed.
+        When no layout is recognised, or files do not fit together; all problems are listed.
     """
     root = Path(os.path.abspath(root))
     if not root.exists():
-        raise DataError(f"{root}: no such file or folder", mend="check the path")
+        raise UsageError(f"{root}: no such file or folder", mend="check the path")
     dataset = _recognise(root)
     if dataset is None:
-        raise DataError(f"{root}: no scans in a layout that fewscan knows. {_what_is_there(root)}", mend=KNOWN_LAYOUTS)
+        mend = "\n".join([*_bare_images_mend(root), KNOWN_LAYOUTS])
+        raise DataError(f"{root}: no scans in a layout that fewscan knows. {_what_is_there(root)}", mend=mend)
     check_cases(root, dataset.cases)
     return dataset
 
@@ -76,12 +80,14 @@ def list_scans(path: Path | str, *, channels: int = 1) -> tuple[Case, ...]:
 
     Raises
     ------
+    UsageError
+        When nothing is there.
     DataError
         When there are no scans, or their channels are not those of the model.
     """
     path = Path(os.path.abspath(path))
     if not os.path.lexists(path):
-        raise DataError(f"{path}: no such file or folder", mend="check the path")
+        raise UsageError(f"{path}: no such file or folder", mend="check the path")
     files = _scan_files(path, channels)
     if not files:
         return _dataset_scans(path, channels)
@@ -141,6 +147,15 @@ def _is_decathlon(root: Path) -> bool:
     if "channel_names" in data or "file_ending" in data or "training" not in data:
         return False
     return count_channels(list_images(root / "imagesTr")) == 0
+
+
+def _bare_images_mend(root: Path) -> list[str]:
+    """Say where images belong that lie in the data-set folder itself."""
+    if not root.is_dir() or not list_images(root):
+        return []
+    if root.name in {"images", "imagesTr"}:
+        return [f"give the folder above, {root.parent}, or see below"]
+    return [f"put the images into {root / 'images'} (and the labels into {root / 'labels'}), or see below"]
 
 
 def _what_is_there(root: Path) -> str:

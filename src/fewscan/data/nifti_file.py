@@ -76,7 +76,9 @@ def read_nifti_fields(path: Path) -> NiftiFields:
     compressed = path.name.lower().endswith(".gz")
     if compressed != _is_gzip(path):
         state, right = ("is not compressed", ".nii") if compressed else ("is gzip-compressed", ".nii.gz")
-        raise DataError(f"{path}: {state}, unlike its name says", mend=f"rename it to end in {right}")
+        raise DataError(
+            f"{path}: {state}, unlike its name says", mend=f"rename it to end in {right}, or export it again"
+        )
     with _opened(path) as file:
         head = file.read(540)
     for order in "<>":

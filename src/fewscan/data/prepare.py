@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
+from fewscan.data.grid_advice import grid_advice
 from fewscan.data.grids import require_same_grid, target_grid
 from fewscan.data.intensity import normalise_channel
 from fewscan.data.label_map import to_class_indices
@@ -129,7 +130,6 @@ def prepare_label(path: Path, plan: Plan, meta: ScanMeta) -> npt.NDArray[np.uint
         label.geometry,
         meta.original,
         what=f"case {meta.case_id}: label {path}",
-        mend="resample the label to the grid of its image (nearest neighbour)",
     )
     indices = to_class_indices(label.array, plan.classes, path=path)
     return resample_labels(indices[meta.crop_slices], meta.cropped, meta.prepared)
@@ -143,11 +143,12 @@ def read_channels(paths: Sequence[Path], *, case_id: str) -> tuple[list[npt.NDAr
     geometry: Geometry | None = None
     for path, image in zip(paths, read_channel_images(paths), strict=True):
         geometry = geometry or image.geometry
+        advice = grid_advice(geometry, image.geometry, what="channel")
         require_same_grid(
             image.geometry,
             geometry,
             what=f"case {case_id}: channel {path}",
-            mend=f"all channels must share the grid of {paths[0]}; resample this one",
+            mend=f"all channels must share the grid of {paths[0]}: {advice}",
         )
         channels.append(image.array.astype(np.float32, copy=False))
     if geometry is None:

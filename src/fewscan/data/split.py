@@ -78,8 +78,9 @@ def make_split(
 ) -> Split:
     """Divide a data set into parts.
 
-    Parts that the layout prescribes are kept, and what is drawn comes on top: a case of ``imagesTs``, or one with a
-    ``part`` in a manifest, never moves between training, validation and test.
+    Parts that the layout prescribes are kept, and what is drawn or named comes on top: a case of ``imagesTs``, or one
+    with a ``part`` in a manifest, never moves between training, validation and test. Test cases are only drawn where
+    the layout prescribes none: two kinds of them would be mixed in one score.
 
     Parameters
     ----------
@@ -106,10 +107,12 @@ def make_split(
     Raises
     ------
     UsageError
-        When more is asked for than there is, nothing is labelled, or an id is unknown, unlabelled or in two parts.
+        When more is asked for than there is, nothing is labelled, an id is unknown, unlabelled or in two parts, or test
+        cases are to be drawn although the data set has its own.
     DataError
         When no case outside validation and test carries a label.
     """
+    _require_no_test(dataset, test)
     cases = {case.id: case for case in dataset}
     units: dict[str, list[Case]] = defaultdict(list)
     for case in dataset:
@@ -136,7 +139,7 @@ def make_split(
         if not isinstance(choice, Sequence):
             free = [unit for unit in reversed(order) if unit not in out and unit not in kept]
             free = [unit for unit in free if all(case.part is None for case in units[unit])]
-            for unit in take(part, count_of(part, choice, pool), free, units, notes):
+            for unit in take(part, count_of(part, choice, pool), free, units, out, notes):
                 out[unit] = part
     if not named:
         free = [unit for unit in order if unit not in out]
@@ -144,7 +147,9 @@ def make_split(
         count = left if labelled is None else count_of(Part.LABELLED, labelled, pool, at_least=int(needs_labels))
         if not needs_labels and count == 0:
             return _collect(dataset, (), out, seed, notes)
-        named = [case.id for unit in take(Part.LABELLED, count, free, units, notes) for case in usable(units[unit])]
+        named = [
+            case.id for unit in take(Part.LABELLED, count, free, units, out, notes) for case in usable(units[unit])
+        ]
     return _collect(dataset, named, out, seed, notes)
 
 
@@ -171,6 +176,17 @@ def read_id_list(path: Path) -> tuple[str, ...]:
     if twice:
         raise UsageError(f"{path}: lists {', '.join(twice)} more than once", mend="remove the repetition")
     return tuple(ids)
+
+
+def _require_no_test(dataset: Dataset, test: Choice | None) -> None:
+    """Refuse to draw test cases from training scans where the data set has its own."""
+    own = [case.id for case in dataset if case.part is Part.TEST]
+    if own and not isinstance(test, Sequence) and test:
+        shown = ", ".join(own[:3]) + (", ..." if len(own) > 3 else "")
+        raise UsageError(
+            f"test: {test} asked for, but data set {dataset.name!r} names its own test cases ({len(own)}: {shown})",
+            mend="leave the number of test cases out; those of the data set are kept out of training",
+        )
 
 
 def _collect(

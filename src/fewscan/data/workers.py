@@ -59,6 +59,7 @@ def map_cases(
     workers: int,
     description: str = "",
     progress: ShowProgress | None = None,
+    keeps: bool = True,
 ) -> dict[str, Result]:
     """Apply ``function`` to the task of every case; all cases are tried before any failure is reported.
 
@@ -74,6 +75,8 @@ def map_cases(
         What is done, for the progress.
     progress : ShowProgress, optional
         Counts the cases that are done, failed ones included.
+    keeps : bool
+        Whether what is done outlives a failure, so that another call does not repeat it; for the message.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def map_cases(
                 if _run_pool(function, {case_id: tasks[case_id]}, workers=1, finish=finish):
                     finish(case_id, _killed)
     if failures:
-        raise _summary(failures, total=len(tasks))
+        raise _summary(failures, total=len(tasks), keeps=keeps)
     return {case_id: results[case_id] for case_id in tasks}
 
 
@@ -163,12 +166,13 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _summary(failures: Mapping[str, BaseException], *, total: int) -> DataError:
+def _summary(failures: Mapping[str, BaseException], *, total: int, keeps: bool) -> DataError:
     lines = []
     for case_id, error in failures.items():
         text = reason_of(error)
         lines.append(text if f"case {case_id}" in text else f"case {case_id}: {text}")
     msg = f"{len(failures)} of {total} cases failed:\n  " + "\n  ".join(lines)
-    summary = DataError(msg, mend="mend or remove these cases and run again; finished cases are not repeated")
+    kept = "; finished cases are not repeated" if keeps else ""
+    summary = DataError(msg, mend=f"mend or remove these cases and run again{kept}")
     summary.__cause__ = next(iter(failures.values()))
     return summary

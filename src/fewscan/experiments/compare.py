@@ -27,6 +27,7 @@ from fewscan.experiments.executor import Executor, LocalExecutor, Queue
 from fewscan.experiments.outputs import Outputs
 from fewscan.experiments.preparation import input_digest, prepare_study
 from fewscan.experiments.state import (
+    AS_PREDICTED,
     CELL_FILE,
     LOG_FILE,
     State,
@@ -38,6 +39,7 @@ from fewscan.experiments.state import (
 )
 from fewscan.experiments.study import Study
 from fewscan.experiments.study_pictures import Drawn, draw_pictures
+from fewscan.experiments.tables import number
 from fewscan.experiments.worker import changed_inputs, run_cell
 from fewscan.locking import folder_lock
 from fewscan.progress import progress, say
@@ -243,8 +245,12 @@ class _Reporter:
 def _outcome(cell: Cell, folder: Path, state: State) -> str:
     if state is State.FINISHED:
         averages = average_cells([read_result(cell, folder)])
-        dice = {key.label: average.mean for key, average in averages.items() if key.metric == "dice"}
-        return ", ".join(f"{label} {value:.3f}" for label, value in dice.items())
+        dice = {
+            key.label: average.mean
+            for key, average in averages.items()
+            if (key.scored, key.metric) == (AS_PREDICTED, "dice")
+        }
+        return "Dice % " + ", ".join(f"{number(100 * value, 2)} {label}" for label, value in dice.items())
     if state is State.FAILED:
         return f"FAILED: {' '.join(failure_text(folder).split())}"
     return f"not finished; see {folder / LOG_FILE}"

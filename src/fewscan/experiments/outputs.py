@@ -15,12 +15,14 @@ from fewscan.experiments.gap import GapShare, gap_shares
 from fewscan.experiments.state import AS_PREDICTED
 from fewscan.experiments.study import Study
 from fewscan.experiments.study_tables import StudyTables
-from fewscan.experiments.tables import Table, to_latex, to_markdown
+from fewscan.experiments.tables import Table, to_latex, to_markdown, to_text
 from fewscan.files import write_atomically
 from fewscan.notebook import html_result, html_table
 
 MARKDOWN, LATEX, CURVE = "tables.md", "tables.tex", "dice.png"
 SCORES, SUMMARY, COMPARISON = "scores.csv", "summary.csv", "comparison.csv"
+
+TEXT_WIDTH = 120
 
 
 class Outputs:
@@ -68,6 +70,13 @@ class Outputs:
         """Return all tables as one Markdown document."""
         parts = [f"# {self.study.name}\n", *self._standing(), *(to_markdown(table) for table in self.tables)]
         return "\n".join(parts)
+
+    def text(self) -> str:
+        """Return Dice and cost as text for a terminal; the other tables are in the files."""
+        tables = (self.maker.dice(self.comparisons, self.shares), self.maker.cost())
+        parts = [*(line.replace("**", "").rstrip() for line in self._standing())]
+        parts += [to_text(table, width=TEXT_WIDTH) for table in tables]
+        return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
         """Show overlap, cost and the comparison with the baseline; the other tables are in the files."""

@@ -23,6 +23,7 @@ OVERLAP = {"dice": "Dice %", "jaccard": "Jaccard %", "ravd": "RAVD %"}
 DISTANCES = {"hd95": "HD95", "asd": "ASD", "hd": "HD", "assd": "ASSD"}
 FOUR = ("dice", "ravd", "hd95", "asd")
 UNITS = {"mm": "mm", "vox": "voxels"}
+COST = ("annotated", "training", "peak MiB")
 COMPARED = {"dice": "Dice %", "hd95_mm": "HD95 mm", "asd_mm": "ASD mm"}
 
 
@@ -56,18 +57,35 @@ class StudyTables:
         metrics = [(metric, title, 100.0) for metric, title in OVERLAP.items()]
         rows = []
         for line in self.lines:
-            cost = (_span(line.annotated), _seconds(line.training_seconds), number(line.peak_memory_mib, 0))
-            if not line.results:
-                cost = (MISSING,) * 3
-            rows.append((*self._start(line), *self._numbers(line, metrics), _share(share_of.get(line.row)), *cost))
-        head = (*self._start_head(), *_twice(metrics), "gap recovered", "annotated", "training", "peak MiB")
+            share = _share(share_of.get(line.row))
+            rows.append((*self._start(line), *self._numbers(line, metrics), share, *_cost(line)))
+        head = (*self._start_head(), *_twice(metrics), "gap recovered", *COST)
+        title = f"Overlap and cost ({self.label})"
+        return Table(title, head, tuple(rows), self._overlap_notes(shares), text_columns=2)
+
+    def dice(self, comparisons: Sequence[Comparison], shares: Sequence[GapShare]) -> Table:
+        """Return Dice alone with the paired test against the baseline: what a terminal has room for."""
+        share_of = {share.row: share for share in shares}
+        tested = {item.row: item for item in comparisons if item.key == Key(AS_PREDICTED, self.label, "dice")}
+        metrics = [("dice", OVERLAP["dice"], 100.0)]
+        rows = []
+        for line in self.lines:
+            test, against = tested.get(line.row), (MISSING, MISSING)
+            if test is not None:
+                against = (number(100 * test.test.mean_difference, 2, sign=True), p_value(test.p_holm))
+            share = _share(share_of.get(line.row))
+            rows.append((*self._start(line), *self._numbers(line, metrics), share, *against))
+        head = (*self._start_head(), *_twice(metrics), "gap recovered", "difference", "p (Holm)")
         notes = (
-            *general_notes(self.study, self.lines),
-            *jensen_notes(self.lines, self.title),
-            *gap_notes(self.lines, shares, self.title),
-            *budget_notes(self.lines, self.study.baseline, self.title),
+            *self._overlap_notes(shares),
+            f"Difference, p: against {self.labels[self.study.baseline]} with the same labels, paired by test case.",
         )
-        return Table(f"Overlap and cost ({self.label})", head, tuple(rows), notes, text_columns=2)
+        return Table(f"Dice ({self.label})", head, tuple(rows), notes, text_columns=2)
+
+    def cost(self) -> Table:
+        """Return annotation, time and memory."""
+        rows = tuple((*self._start(line), *_cost(line)) for line in self.lines)
+        return Table("Cost", (*self._start_head(), *COST), rows, text_columns=2)
 
     def distances(self, unit: str) -> Table:
         """Return the surface distances in ``unit``, "mm" or "vox"."""
@@ -141,6 +159,14 @@ class StudyTables:
         label = self.labels[row.method]
         return f"{label} ({row.preset})" if self.several_presets else label
 
+    def _overlap_notes(self, shares: Sequence[GapShare]) -> tuple[str, ...]:
+        return (
+            *general_notes(self.study, self.lines),
+            *jensen_notes(self.lines, self.title),
+            *gap_notes(self.lines, shares, self.title),
+            *budget_notes(self.lines, self.study.baseline, self.title),
+        )
+
     def _start_head(self) -> tuple[str, ...]:
         return ("method", "labelled", "seeds")
 
@@ -152,6 +178,12 @@ class StudyTables:
     def _numbers(self, line: Line, metrics: Sequence[tuple[str, str, float]]) -> list[str]:
         keys = [(Key(scored, self.label, metric), factor) for metric, _, factor in metrics for scored in EVALUATIONS]
         return [_spread(line.averages.get(key), factor) for key, factor in keys]
+
+
+def _cost(line: Line) -> tuple[str, str, str]:
+    if not line.results:
+        return (MISSING, MISSING, MISSING)
+    return (_span(line.annotated), _seconds(line.training_seconds), number(line.peak_memory_mib, 0))
 
 
 def _twice(metrics: Sequence[tuple[str, str, float]]) -> list[str]:

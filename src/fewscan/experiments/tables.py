@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isinf, isnan
+from textwrap import fill
 
 MISSING = "–"
 
@@ -76,6 +77,15 @@ def to_markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def to_text(table: Table, *, width: int) -> str:
+    """Return the table for a terminal: aligned columns without rules, and the notes folded to ``width``."""
+    rows = (table.head, *table.rows)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(table.head))]
+    lines = ["  ".join(_aligned(row, widths, table)).rstrip() for row in rows]
+    notes = [fill(note, width, initial_indent="- ", subsequent_indent="  ") for note in table.notes]
+    return "\n".join([table.title, "", *lines, *(["", *notes] if notes else [])])
+
+
 def to_latex(table: Table) -> str:
     """Return the table as a LaTeX float; it needs the package booktabs."""
     columns = "l" * table.text_columns + "r" * (len(table.head) - table.text_columns)
@@ -110,8 +120,11 @@ def _escape_markdown(text: str) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], table: Table) -> str:
-    aligned = [
+    return "| " + " | ".join(_aligned(cells, widths, table)) + " |"
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int], table: Table) -> list[str]:
+    return [
         cell.ljust(width) if k < table.text_columns else cell.rjust(width)
         for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
-    return "| " + " | ".join(aligned) + " |"

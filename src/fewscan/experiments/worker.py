@@ -158,14 +158,14 @@ def _predict_and_score(run: Run, folder: Path, study_folder: Path, *, model: str
     predictions = folder / PREDICTIONS
     predict(run.folder / model, scans_to_predict(study_folder), predictions, device=device)
     for what in (AS_PREDICTED, LARGEST):
-        result = evaluate(
+        evaluate(
             predictions,
             study_folder / TEST_LIST,
+            out=folder / EVALUATIONS[what],
             names=class_names(study_folder),
             largest_component=what == LARGEST,
             join_classes=False,  # the study's truth is joined already
         )
-        result.write(folder / EVALUATIONS[what])
 
 
 def _outcome(run: Run, folder: Path) -> dict[str, Any]:

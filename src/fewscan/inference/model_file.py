@@ -143,15 +143,16 @@ def model_path(model: Path, predictor: str | None = None) -> Path:
     Raises
     ------
     DataError
-        If there is no such file.
+        If the run folder holds no model.
     UsageError
-        If the run has no such predictor.
+        If there is no such file or folder, or the run has no such predictor.
     """
     path = model / MODEL_NAME if model.is_dir() else model
     if predictor is not None:
         path = _predictor_path(path, predictor)
     if not path.is_file():
-        raise DataError(
+        wrong = DataError if model.is_dir() else UsageError  # an unfinished run, or a path that does not exist
+        raise wrong(
             f"{path}: no such model file",
             mend=f"Give a model file or the folder of a finished run, which holds {MODEL_NAME}.",
         )

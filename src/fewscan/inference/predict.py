@@ -4,14 +4,16 @@ While one scan passes the network, the next is read and prepared and the last is
 thread of its own. A scan that cannot be predicted stops none of the others; all failures are told together at the end.
 
 Beside the predictions lies ``prediction.json``: model, settings, versions, and seconds and files of every scan. It is
-written first of all, so that it also tells a folder of predictions, which may be replaced, from any other.
+written first of all, so that it also tells a folder of predictions, which may be made again, from any other; and whose
+they are, since a folder holds the predictions of one model (see `fewscan.inference.earlier`).
 """
 
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +25,15 @@ from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import image_suffix, write_image
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_image
+from fewscan.data.store_format import content_digest
 from fewscan.files import write_atomically
+from fewscan.inference.earlier import earlier_files, read_earlier, remove_outdated, remove_replaced, require_same
 from fewscan.inference.model_file import model_path
 from fewscan.inference.outputs import Outcome, as_paths, find_scans, guard_folder
 from fewscan.inference.predictions import CONFIDENCE, Predictions
 from fewscan.inference.predictor import Predictor
 from fewscan.inference.restore import Restored
+from fewscan.metrics.trained_on import KEY, training_cases
 from fewscan.training.device import resolve_device
 
 RECORD_NAME = "prediction.json"
@@ -61,7 +66,8 @@ def predict(
     scans : path or sequence of paths
         A scan, a folder of scans, a data set, or several of them.
     out : path
-        Folder for the predictions; made as needed. Predictions of the same name are replaced.
+        Folder for the predictions; made as needed. Predictions of the same name by the same model and settings are
+        replaced; scores and a report made of them before are removed.
     predictor : str, optional
         Which of several predictors of a run, see `fewscan.inference.model_file.model_path`.
     device : "auto", "cpu" or "cuda"
@@ -90,8 +96,8 @@ def predict(
     DataError
         If the model is not intact or scans could not be predicted; all others are.
     UsageError
-        For settings that do not exist, or an output folder that holds the scans, their labels, or files of the same
-        names that are no predictions.
+        For settings that do not exist, or an output folder that holds the scans, their labels, files of the same
+        names that are no predictions, or predictions by another model or with other settings.
     """
     file, out = model_path(Path(model), predictor), Path(out)
     loaded = Predictor.load(file, device=resolve_device(device), precision=precision, views=views, overlap=overlap)
@@ -106,13 +112,20 @@ def predict(
     )
 
     settings = _settings(loaded, confidence=confidence, largest_component=largest_component)
+    record = _record(file, loaded, settings)
+    earlier = read_earlier(out / RECORD_NAME)
+    if earlier is not None:
+        require_same(out, earlier, record)
+    removed = () if earlier is None else remove_outdated(out)
+    replaced = earlier_files(out, [case.id for case in cases], earlier)
     outcome = Outcome(len(cases), progress)
-    _write_record(out, file, loaded, settings, outcome)
-    labels = _predict_all(loaded, cases, out, outcome, confidence=confidence, largest_component=largest_component)
-    _write_record(out, file, loaded, settings, outcome)
+    _write_record(out, record, outcome)
+    write = partial(_write, out, earlier=replaced)
+    labels = _predict_all(loaded, cases, write, outcome, confidence=confidence, largest_component=largest_component)
+    _write_record(out, record, outcome)
     if outcome.failures:
         raise outcome.summary(out, what="scans", done="predicted") from outcome.first_error
-    return Predictions(out, [labels[case.id] for case in cases], record=out / RECORD_NAME)
+    return Predictions(out, [labels[case.id] for case in cases], record=out / RECORD_NAME, removed=removed)
 
 
 def output_path(out: Path, case: Case, *, kind: str, flat: bool) -> Path:
@@ -147,7 +160,7 @@ class _Writing(NamedTuple):
 def _predict_all(
     predictor: Predictor,
     cases: Sequence[Case],
-    out: Path,
+    write: Callable[[Case, Restored, Geometry], list[Path]],
     outcome: Outcome,
     *,
     confidence: bool,
@@ -182,7 +195,7 @@ def _predict_all(
             seconds = time.perf_counter() - started
             if last is not None:  # at most one segmented scan waits in memory
                 finish(last)
-            last = _Writing(case, seconds, writer.submit(_write, out, case, restored, scan.meta.original))
+            last = _Writing(case, seconds, writer.submit(write, case, restored, scan.meta.original))
         if last is not None:
             finish(last)
     return labels
@@ -200,16 +213,22 @@ def _prepared_ahead(
     yield from waiting
 
 
-def _write(out: Path, case: Case, restored: Restored, geometry: Geometry) -> list[Path]:
-    """Write the label map and, where there is one, the confidence map; return the files."""
+def _write(
+    out: Path, case: Case, restored: Restored, geometry: Geometry, *, earlier: Mapping[str, Sequence[Path]]
+) -> list[Path]:
+    """Write the label map and, where there is one, the confidence map; return the files.
+
+    What else an earlier prediction left of the case is removed.
+    """
     path = output_path(out, case, kind=restored.labels.dtype.name, flat=geometry.dimensions == 2)
     write_image(path, restored.labels, geometry)
-    if restored.confidence is None:
-        return [path]
-    suffix = image_suffix(path)
-    sure = out / f"{case.id}{CONFIDENCE}{'.nii.gz' if suffix in _FLAT else suffix}"
-    write_image(sure, restored.confidence, geometry)
-    return [path, sure]
+    written = [path]
+    if restored.confidence is not None:
+        suffix = image_suffix(path)
+        written.append(out / f"{case.id}{CONFIDENCE}{'.nii.gz' if suffix in _FLAT else suffix}")
+        write_image(written[1], restored.confidence, geometry)
+    remove_replaced(earlier[case.id], written)
+    return written
 
 
 def _settings(predictor: Predictor, *, confidence: bool, largest_component: bool) -> dict[str, Any]:
@@ -224,20 +243,24 @@ def _settings(predictor: Predictor, *, confidence: bool, largest_component: bool
     }
 
 
-def _write_record(out: Path, file: Path, predictor: Predictor, settings: dict[str, Any], outcome: Outcome) -> None:
-    record = {
+def _record(file: Path, predictor: Predictor, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what there is to record before the first scan."""
+    return {
         "classes": [item.model_dump(mode="json") for item in predictor.spec.plan.classes],
         "model": str(file.absolute()),  # a report is made from any folder
+        "model_sha256": content_digest(file),
         "method": predictor.spec.method,
         "network": predictor.spec.network.model_dump(mode="json"),
+        KEY: training_cases(file, predictor.spec.details).to_json(),
         "settings": settings,
         "versions": {
             "fewscan": __version__,
             "model": predictor.spec.fewscan_version,
             "torch": torch.__version__,
         },
-        "scans": outcome.done,
-        "failures": outcome.failures,
     }
-    text = json.dumps(record, indent=1, ensure_ascii=False)
+
+
+def _write_record(out: Path, record: Mapping[str, Any], outcome: Outcome) -> None:
+    text = json.dumps({**record, "scans": outcome.done, "failures": outcome.failures}, indent=1, ensure_ascii=False)
     write_atomically(out / RECORD_NAME, text.encode())

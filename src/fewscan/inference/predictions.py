@@ -21,15 +21,23 @@ class Predictions(list[Path]):
         The label maps.
     record : Path
         What says how and with which model they were made.
+    removed : iterable of str
+        Names of scores and reports that were removed from the folder, because they were of its predictions before.
     """
 
-    def __init__(self, out: Path, files: Iterable[Path], *, record: Path) -> None:
+    def __init__(self, out: Path, files: Iterable[Path], *, record: Path, removed: Iterable[str] = ()) -> None:
         super().__init__(files)
-        self.out, self.record = out, record
+        self.out, self.record, self.removed = out, record, tuple(removed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, in plain lines."""
+        gone = ", ".join(self.removed)
+        return (f"removed {gone}: made of the predictions that were here before",) if gone else ()
 
     def _repr_html_(self) -> str:
         rows = [(path.name,) for path in self[:SHOWN]]
         more = [f"and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
         title = f"{len(self)} {'prediction' if len(self) == 1 else 'predictions'}"
         places = {"folder": self.out, "model, settings and times": self.record}
-        return html_result(title, html_table(("label map",), rows), notes=more, places=places)
+        return html_result(title, html_table(("label map",), rows), notes=[*more, *self.notes], places=places)

@@ -13,20 +13,24 @@ from fewscan.data.components import keep_largest_components
 from fewscan.data.grids import TOLERANCE_VOX, grid_distance_vox
 from fewscan.data.image_io import Image, read_image
 from fewscan.data.label_map import count_values, integer_labels
+from fewscan.data.store_format import content_digest
 from fewscan.data.workers import ShowProgress, available_workers
 from fewscan.errors import DataError, FewscanError
 from fewscan.metrics.case_scores import ABSENT, ClassScores, score_case
 from fewscan.metrics.evaluation import Evaluation
-from fewscan.metrics.joined import join_values, recorded_classes
+from fewscan.metrics.joined import RECORD_NAME, join_values, recorded_classes
 from fewscan.metrics.pairing import Pair, Pairing, pair_files
 from fewscan.metrics.summary import check_means, columns, compare, summarise
+from fewscan.metrics.trained_on import among, recorded_training_cases
 
 
 def evaluate(
-    predictions: Path,
-    labels: Path,
+    predictions: Path | str,
+    labels: Path | str,
     *,
-    baseline: Path | None = None,
+    baseline: Path | str | None = None,
+    out: Path | str | None = None,
+    write: bool = True,
     names: Mapping[int, str] | None = None,
     case_ids: Collection[str] | None = None,
     allow_missing: bool = False,
@@ -35,19 +39,24 @@ def evaluate(
     workers: int | None = None,
     progress: ShowProgress | None = None,
 ) -> Evaluation:
-    """Score predictions against labels of the same ids.
+    """Score predictions against labels of the same ids; write the scores beside what `fewscan.predict` made.
 
     Classes are all values that are declared (``names``, or the data set's) or found in any file, but 0. Distances in mm
     use the spacing of the label file; PNG and TIFF have none, their mm are pixels.
 
     Parameters
     ----------
-    predictions, labels : Path
+    predictions, labels : path
         See `pair_files`.
-    baseline : Path, optional
+    baseline : path, optional
         Other predictions of the same cases, for a paired comparison.
+    out : path, optional
+        Folder for the tables. Unless told, that of the predictions if it is one that `fewscan.predict` wrote to, so
+        that a report shows them; nothing is written into a folder of anything else.
+    write : bool
+        False writes nothing at all; see `Evaluation.write`.
     names : mapping of int to str, optional
-        Class names by label value; those of the data set unless told.
+        Class names by label value; those of the data set unless told, or of the model that made the predictions.
     case_ids : collection of str, optional
         Score these cases only.
     allow_missing : bool
@@ -65,7 +74,7 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Rows, summary and comparison; writes and prints them.
+        Rows, summary and comparison; prints them, and writes them again.
 
     Raises
     ------
@@ -81,15 +90,18 @@ def evaluate(
         found, others = _common(found, against)
     pairs = found.pairs
     joined, recorded = recorded_classes(predictions) if join_classes else ({}, {})
-    class_names = dict(recorded or found.names if names is None else names)
+    known_names = recorded if joined else found.names or recorded
+    class_names = dict(known_names if names is None else names)
     score = partial(score_pair, declared=class_names.keys(), joined=joined, largest_component=largest_component)
     scored = _score_all(score, [*pairs, *others], workers=workers, progress=progress)
     values = sorted(class_names.keys() | {row.value for rows in scored for row in rows} - {0})
     scores = _complete(scored[: len(pairs)], pairs, values)
     table = columns(scores, class_names)
     rows = summarise(table)
+    known = recorded_training_cases(predictions)
+    ids = [pair.case_id for pair in pairs]
     comparison = compare(table, columns(_complete(scored[len(pairs) :], others, values), class_names)) if others else []
-    return Evaluation(
+    result = Evaluation(
         predictions=str(predictions),
         labels=str(labels),
         baseline=None if baseline is None else str(baseline),
@@ -101,7 +113,15 @@ def evaluate(
         means=check_means(rows),
         missing=found.missing,
         unscored=found.unscored,
+        not_test=found.not_test,
+        digests={pair.case_id: content_digest(pair.prediction) for pair in pairs},
+        trained_on=among(ids, known.labelled),
+        validated_on=among(ids, known.validation),
     )
+    place = predictions if out is None and (predictions / RECORD_NAME).is_file() else out
+    if write and place is not None:
+        result.write(Path(place))
+    return result
 
 
 def score_pair(

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import inf, isinf, isnan, nan
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fewscan.metrics.case_scores import METRICS, ClassScores
 from fewscan.metrics.jensen import JensenCheck
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
 from fewscan.metrics.text_table import text_report
+from fewscan.metrics.trained_on import training_warnings
 from fewscan.notebook import html_result, html_table
 
 SCORES_FILE, SUMMARY_FILE, COMPARISON_FILE = "scores.csv", "summary.csv", "comparison.csv"
@@ -48,7 +49,13 @@ class Evaluation:
     missing : tuple of str
         Labelled cases that were left out because they have no prediction.
     unscored : tuple of str
-        Predictions that have no label.
+        Predictions that were compared with no label.
+    not_test : tuple of str
+        Those of them whose case has a label, but is no test case of the data set.
+    digests : mapping of str to str
+        SHA-256 of the file that was scored, by case; empty where it was not recorded.
+    trained_on, validated_on : tuple of str
+        Scored cases that the model learned from, or was validated on, as far as the predictions' record tells.
     """
 
     predictions: str
@@ -62,6 +69,15 @@ class Evaluation:
     means: Mapping[str, JensenCheck]
     missing: tuple[str, ...] = ()
     unscored: tuple[str, ...] = ()
+    not_test: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
+    validated_on: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps these scores from being those of new scans, in plain sentences; mostly nothing."""
+        return training_warnings(len(self.case_ids), trained_on=self.trained_on, validated_on=self.validated_on)
 
     @property
     def case_ids(self) -> tuple[str, ...]:
@@ -75,9 +91,12 @@ class Evaluation:
                 return row
         raise KeyError((label, metric))
 
-    def table(self) -> str:
-        """Return the summary as text for a terminal."""
-        return text_report(
+    def table(self, *, all_metrics: bool = False) -> str:
+        """Return the summary as text for a terminal, and what must be known of it.
+
+        Dice, HD95 and ASD in mm, unless ``all_metrics`` are wanted; the files hold all of them.
+        """
+        text = text_report(
             self.summary,
             self.comparison,
             self.means,
@@ -85,7 +104,11 @@ class Evaluation:
             largest_component=self.largest_component,
             missing=self.missing,
             unscored=self.unscored,
+            not_test=self.not_test,
+            labels=self.labels,
+            all_metrics=all_metrics,
         )
+        return "\n".join([text, *(f"\nWARNING: {warning}" for warning in self.warnings)])
 
     def _repr_html_(self) -> str:
         shown = {"Dice": "dice", "Jaccard": "jaccard", "HD95 mm": "hd95_mm", "ASD mm": "asd_mm"}
@@ -96,7 +119,8 @@ class Evaluation:
             numbers = [_shown(row.mean, 3 if row.metric == "jaccard" else 2) for row in others]
             rows.append((label, str(dice.n), _shown(dice.mean, 3), interval, *numbers))
         head = ("class", "n", "Dice", "95 % interval", *list(shown)[1:])
-        notes = [f"no prediction of {len(self.missing)} labelled cases"] if self.missing else []
+        notes = [f"WARNING: {warning}" for warning in self.warnings]
+        notes += [f"no prediction of {len(self.missing)} labelled cases"] if self.missing else []
         if self.comparison:
             notes.append("The paired tests against the baseline: table(), or comparison.csv after write().")
         places = {"predictions": self.predictions, "labels": self.labels}
@@ -106,8 +130,8 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file; infinity and NaN encoded as the module says."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
-        data["cases"] = len(self.case_ids)
+        data = {item.name: getattr(self, item.name) for item in fields(self)}
+        data["cases"], data["warnings"] = len(self.case_ids), list(self.warnings)
         data["names"] = {str(value): name for value, name in self.names.items()}
         data["means"] = {label: asdict(check) for label, check in self.means.items()}
         for name in ("scores", "summary", "comparison"):
@@ -116,17 +140,24 @@ class Evaluation:
         return plain
 
     def write(self, folder: Path) -> list[Path]:
-        """Write per-case scores, summary, comparison (with a baseline) and all of it as JSON; return the files."""
+        """Write per-case scores, summary, comparison (with a baseline) and all of it as JSON; return the files.
+
+        The comparison of an earlier evaluation without one now is removed.
+        """
         files = {SCORES_FILE: csv_text(self._score_lines()), SUMMARY_FILE: csv_text(_lines(self.summary))}
         if self.comparison:
             files[COMPARISON_FILE] = csv_text(_comparison_lines(self.comparison))
-        elif (folder / JSON_FILE).exists():
-            # one left by an earlier evaluation would not belong to these scores
-            (folder / COMPARISON_FILE).unlink(missing_ok=True)
+        for path in self.outdated(folder):
+            path.unlink()
         files[JSON_FILE] = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         for name, text in files.items():
             write_atomically(folder / name, text.encode())
         return [folder / name for name in files]
+
+    def outdated(self, folder: Path) -> list[Path]:
+        """Return what `write` removes: the comparison of an earlier evaluation, which is not of these scores."""
+        path = folder / COMPARISON_FILE
+        return [path] if not self.comparison and (folder / JSON_FILE).is_file() and path.is_file() else []
 
     def _score_lines(self) -> list[list[Any]]:
         head = ["case", "class", "value", "prediction_voxels", "truth_voxels", *METRICS]
@@ -142,7 +173,7 @@ def _shown(value: float, decimals: int) -> str:
 
 
 def _lines(rows: Sequence[SummaryRow]) -> list[list[Any]]:
-    names = [field.name for field in fields(SummaryRow)]
+    names = [item.name for item in fields(SummaryRow)]
     return [["class", *names[1:]], *([getattr(row, name) for name in names] for row in rows)]
 
 

@@ -18,7 +18,7 @@ RECORD_NAME = "prediction.json"
 def recorded_classes(predictions: Path) -> tuple[dict[int, int], dict[int, str]]:
     """Return which label values stand for another, and the class names by output value.
 
-    Both are empty unless a model whose classes join or rename values made the predictions.
+    The first is empty unless the model joins or renumbers values, both are where no model's record is found.
     """
     path = predictions / RECORD_NAME
     if not path.is_file():
@@ -29,7 +29,7 @@ def recorded_classes(predictions: Path) -> tuple[dict[int, int], dict[int, str]]
         names = {int(c["output"]): str(c["name"]) for c in classes[1:]}  # the first is the background
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}, {}  # not a record that fewscan wrote
-    return (joined, names) if joined else ({}, {})
+    return joined, names
 
 
 def join_values(labels: npt.NDArray[Any], joined: Mapping[int, int]) -> npt.NDArray[Any]:

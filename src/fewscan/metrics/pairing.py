@@ -3,14 +3,15 @@
 A label without a prediction is an error that lists all of them; left out on request, it stays on record.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fewscan.data.case import Part
 from fewscan.data.image_files import image_stem, is_image_file
 from fewscan.data.layouts import load_dataset
-from fewscan.errors import DataError
+from fewscan.errors import DataError, UsageError
+from fewscan.metrics.text_table import listed
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Pairing:
     missing : tuple of str
         Labelled cases without a prediction.
     unscored : tuple of str
-        Predictions without a label.
+        Predictions that nothing is to be compared with.
+    not_test : tuple of str
+        Those of them whose case has a label, but is no test case of the data set.
     names : mapping of int to str
         Class names by label value, where a data set declares them.
     """
@@ -41,6 +44,7 @@ class Pairing:
     pairs: tuple[Pair, ...]
     missing: tuple[str, ...] = ()
     unscored: tuple[str, ...] = ()
+    not_test: tuple[str, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -63,25 +67,49 @@ def pair_files(
 
     Raises
     ------
+    UsageError
+        When a path does not exist.
     DataError
-        When a path is wrong, a label or a prediction is missing, or an id is not unique.
+        When a label or a prediction is missing, or an id is not unique.
     """
     found = _prediction_files(predictions)
-    truths, names = _label_files(labels, case_ids)
+    truths, names, others = _label_files(labels, case_ids)
     if len(found) == 1 and len(truths) == 1 and predictions.is_file() and labels.is_file():
         truths = dict(zip(found, truths.values(), strict=True))
     missing = sorted(truths.keys() - found.keys())
     both = sorted(truths.keys() & found.keys())
-    if missing and not (allow_missing and both):
+    unscored = tuple(sorted(found.keys() - truths.keys()))
+    not_test = tuple(case for case in unscored if case in others)
+    if not both:
+        raise _nothing_fits(predictions, labels, missing=missing, unscored=unscored, not_test=not_test)
+    if missing and not allow_missing:
         raise DataError(
-            f"{predictions}: {len(missing)} of {len(truths)} labelled cases have no prediction: {', '.join(missing)}",
+            f"{predictions}: {len(missing)} of {len(truths)} labelled cases have no prediction: {listed(missing)}",
             mend="predict them, or leave them out knowingly (--allow-missing); a prediction is named like its label",
         )
     return Pairing(
         pairs=tuple(Pair(case, found[case], truths[case]) for case in both),
         missing=tuple(missing),
-        unscored=tuple(sorted(found.keys() - truths.keys())),
+        unscored=unscored,
+        not_test=not_test,
         names=names,
+    )
+
+
+def _nothing_fits(
+    predictions: Path, labels: Path, *, missing: Sequence[str], unscored: Sequence[str], not_test: Sequence[str]
+) -> DataError:
+    """Return the error where no prediction belongs to any label."""
+    if not_test:
+        return DataError(
+            f"{predictions}: none of the {len(unscored)} predictions is of a test case of {labels}, and only those are "
+            f"scored: {listed(missing)}",
+            mend="predict the test cases; to score others, give a folder of their labels instead of the data set",
+        )
+    return DataError(
+        f"{predictions}: none of the {len(unscored)} predictions ({listed(unscored, limit=3)}) is named like one "
+        f"of the {len(missing)} labels of {labels} ({listed(missing, limit=3)})",
+        mend="is it the wrong folder? a prediction is named like its label",
     )
 
 
@@ -89,17 +117,21 @@ def _prediction_files(path: Path) -> dict[str, Path]:
     if path.is_file():
         return {image_stem(path): path}
     if not path.is_dir():
-        raise DataError(f"{path}: no such file or folder of predictions", mend="check the path")
+        raise UsageError(f"{path}: no such file or folder of predictions", mend="check the path")
     files = [file for file in _image_files(path) if not image_stem(file).endswith("_confidence")]
     if not files:
         raise DataError(f"{path}: holds no predictions", mend="give the folder that `fewscan predict` wrote to")
     return _by_id(files)
 
 
-def _label_files(path: Path, case_ids: Collection[str] | None) -> tuple[dict[str, Path], dict[int, str]]:
+def _label_files(
+    path: Path, case_ids: Collection[str] | None
+) -> tuple[dict[str, Path], dict[int, str], frozenset[str]]:
+    """Return the labels to compare with, class names, and the ids of other labelled cases that are no test cases."""
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder of labels", mend="check the path")
+        raise UsageError(f"{path}: no such file or folder of labels", mend="check the path")
     names: dict[int, str] = {}
+    others: frozenset[str] = frozenset()
     if path.is_file() and is_image_file(path):
         truths = {image_stem(path): path}
     elif path.is_dir() and (files := _image_files(path)):
@@ -110,15 +142,16 @@ def _label_files(path: Path, case_ids: Collection[str] | None) -> tuple[dict[str
         truths = {case.id: case.label for case in dataset if case.label is not None}
         test = {case.id for case in dataset if case.part is Part.TEST} & truths.keys()
         if test and case_ids is None:
+            others = frozenset(truths.keys() - test)
             truths = {case: truths[case] for case in test}
     if case_ids is not None:
         unknown = sorted(set(case_ids) - truths.keys())
         if unknown:
-            raise DataError(f"{path}: no label for {', '.join(unknown)}", mend="check the list of cases")
+            raise DataError(f"{path}: no label for {listed(unknown)}", mend="check the list of cases")
         truths = {case: truths[case] for case in case_ids}
     if not truths:
         raise DataError(f"{path}: holds no labels", mend="give the folder of true labels, or a data set with labels")
-    return truths, names
+    return truths, names, others
 
 
 def _image_files(folder: Path) -> list[Path]:

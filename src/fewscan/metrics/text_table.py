@@ -6,16 +6,17 @@ from math import isinf, isnan
 from fewscan.metrics.jensen import JensenCheck
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
 
-# heading, metric and decimals of each column
-_COLUMNS = (
+# heading, metric and decimals of each column after Dice
+_MAIN_COLUMNS = (("HD95 mm", "hd95_mm", 2), ("ASD mm", "asd_mm", 2))
+_ALL_COLUMNS = (
     ("Jaccard", "jaccard", 3),
     ("RAVD", "ravd", 3),
     ("HD mm", "hd_mm", 2),
-    ("HD95 mm", "hd95_mm", 2),
-    ("ASD mm", "asd_mm", 2),
+    *_MAIN_COLUMNS,
     ("HD95 voxels", "hd95_vox", 2),
     ("ASD voxels", "asd_vox", 2),
 )
+_MAIN_METRICS = ("dice", *(metric for _, metric, _ in _MAIN_COLUMNS))
 
 
 def text_report(
@@ -27,15 +28,37 @@ def text_report(
     largest_component: bool,
     missing: Sequence[str],
     unscored: Sequence[str],
+    not_test: Sequence[str] = (),
+    labels: str = "the data set",
+    all_metrics: bool = False,
 ) -> str:
-    """Return headline, table of means (± standard deviation), notes, and the comparison with a baseline."""
+    """Return headline, table of means (± standard deviation), notes, and the comparison with a baseline.
+
+    Dice, HD95 and ASD in mm, unless ``all_metrics`` are wanted. ``not_test`` are those of the ``unscored`` whose case
+    has a label, but is no test case of ``labels``.
+    """
     what = "largest component of each class" if largest_component else "predictions as they are"
     lines = [f"{cases} {'case' if cases == 1 else 'cases'}, {what}; mean ± standard deviation", ""]
-    lines += _class_table(summary)
-    lines += _notes(summary, means, missing, unscored)
+    lines += _class_table(summary, _ALL_COLUMNS if all_metrics else _MAIN_COLUMNS)
+    notes = _notes(summary, means, missing, [case for case in unscored if case not in not_test])
+    if not_test:
+        notes.append(f"not test cases of {labels}, not scored: {listed(not_test)}")
+    lines += ["", *notes] if notes else []
     if comparison:
-        lines += ["", "Against the baseline (Wilcoxon signed-rank, Holm over all rows):", *_comparison(comparison)]
+        shown = [row for row in comparison if all_metrics or row.metric in _MAIN_METRICS]
+        over = (
+            f"all {len(comparison)} tests, of which {len(shown)} are shown"
+            if len(shown) < len(comparison)
+            else "all rows"
+        )
+        lines += ["", f"Against the baseline (Wilcoxon signed-rank, Holm over {over}):", *_comparison(shown)]
     return "\n".join(lines)
+
+
+def listed(ids: Sequence[str], *, limit: int = 10) -> str:
+    """Return the first ``limit`` ids, and how many more there are."""
+    more = len(ids) - limit
+    return ", ".join(ids[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -50,13 +73,13 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _class_table(summary: Sequence[SummaryRow]) -> list[str]:
-    rows = [["class", "n", "Dice", "95 % interval", *(heading for heading, _, _ in _COLUMNS)]]
+def _class_table(summary: Sequence[SummaryRow], shown: Sequence[tuple[str, str, int]]) -> list[str]:
+    rows = [["class", "n", "Dice", "95 % interval", *(heading for heading, _, _ in shown)]]
     found = {(row.label, row.metric): row for row in summary}
     for label in dict.fromkeys(row.label for row in summary):
         dice = found[label, "dice"]
         interval = "n/a" if isnan(dice.low) else f"{dice.low:.3f} to {dice.high:.3f}"
-        cells = [_spread(found[label, metric], decimals) for _, metric, decimals in _COLUMNS]
+        cells = [_spread(found[label, metric], decimals) for _, metric, decimals in shown]
         rows.append([label, str(dice.n), _spread(dice, 3), interval, *cells])
     return align(rows)
 
@@ -85,10 +108,10 @@ def _notes(
         if not check.possible
     ]
     if missing:
-        notes.append(f"NOT SCORED, no prediction: {_listed(missing)}")
+        notes.append(f"NOT SCORED, no prediction: {listed(missing)}")
     if unscored:
-        notes.append(f"predictions without a label: {_listed(unscored)}")
-    return ["", *notes] if notes else []
+        notes.append(f"predictions without a label: {listed(unscored)}")
+    return notes
 
 
 def _comparison(rows: Iterable[ComparisonRow]) -> list[str]:
@@ -114,7 +137,3 @@ def _number(value: float, decimals: int, *, sign: bool = False) -> str:
 
 def _p_value(p: float) -> str:
     return "n/a" if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _listed(ids: Sequence[str]) -> str:
-    return ", ".join(ids) if len(ids) <= 10 else f"{', '.join(ids[:10])} and {len(ids) - 10} more"

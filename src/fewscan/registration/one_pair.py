@@ -109,7 +109,6 @@ def load_scan(case: Case, plan: Plan, *, labels: Path | None = None) -> LoadedSc
         image.geometry,
         geometry,
         what=f"case {case.id}: label {labels}",
-        mend="resample the label to the grid of its image (nearest neighbour)",
     )
     values = integer_labels(image.array, path=labels)
     kind = label_type([*count_values(values, path=labels)])

@@ -78,9 +78,9 @@ def find_pairs(
     Raises
     ------
     UsageError
-        For a combination that means nothing, or a scan to be registered to itself.
+        For a combination that means nothing, a path that does not exist, or a scan to be registered to itself.
     DataError
-        If scans are missing or two pairs have one name.
+        If listed scans are missing or two pairs have one name.
     """
     if all_pairs is not None:
         if moving is not None or fixed is not None or pairs is not None:
@@ -117,7 +117,7 @@ def scan_channels(place: Path) -> int:
     A single file ``ID_0000`` counts as one channel, whatever lies beside it.
     """
     if not place.exists():
-        raise DataError(f"{place}: no such file or folder", mend="check the path")
+        raise UsageError(f"{place}: no such file or folder", mend="check the path")
     if not place.is_dir() or holds_dicom(place):
         return 1 if is_image_file(place) or place.is_dir() else len(load_dataset(place).channel_names)
     files = list_images(place)
@@ -139,16 +139,16 @@ def find_labels(place: Path | None, cases: Iterable[Case], *, option: str) -> di
     Raises
     ------
     UsageError
-        For one file and several scans.
+        If there is no such file or folder, or for one file and several scans.
     DataError
-        If there is no such file or folder, it has no label of any of the scans, or two scans have one id.
+        If it has no label of any of the scans, or two scans have one id.
     """
     if place is None:
         return {}
     cases = list(cases)
     ids = sorted({case.id for case in cases})
     if not place.exists():
-        raise DataError(f"{option} {place}: no such file or folder", mend="check the path")
+        raise UsageError(f"{option} {place}: no such file or folder", mend="check the path")
     if place.is_file():
         count = len({case.images for case in cases})
         if count > 1:
@@ -174,7 +174,7 @@ def find_labels(place: Path | None, cases: Iterable[Case], *, option: str) -> di
 def _listed(table: Path, moving: Path | None, fixed: Path | None, channels: int) -> list[ScanPair]:
     """Return the pairs of a CSV file."""
     if not table.is_file():
-        raise DataError(f"--pairs {table}: no such file", mend="check the path")
+        raise UsageError(f"--pairs {table}: no such file", mend="check the path")
     header, rows = read_rows(table)
     missing = {"moving", "fixed"} - set(header)
     if missing:

@@ -14,16 +14,17 @@ from typing import Any
 from fewscan import __version__
 from fewscan.errors import DataError, UsageError
 from fewscan.files import write_atomically
+from fewscan.inference.earlier import PAGE
 from fewscan.metrics.evaluation import plain_json
+from fewscan.notebook import html_result
 from fewscan.report.document.content import Report
 from fewscan.report.document.render import render
 from fewscan.report.found.kinds import Kind, Reportable, recognise
 
-PAGE = "report.html"
 SUFFIXES = (".html", ".htm")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WrittenReport:
     """A report that was written.
 
@@ -45,6 +46,12 @@ class WrittenReport:
     state: str
     complete: bool
     figures: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{self.kind} {self.title}: {self.state}\nreport: {self.path}"
+
+    def _repr_html_(self) -> str:
+        return html_result(f"Report: {self.kind} {self.title}", notes=[self.state], places={"report": self.path})
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; infinity and NaN as in `fewscan.metrics.evaluation`."""

@@ -15,10 +15,11 @@ from fewscan.metrics.evaluation import Evaluation
 from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Report, Section, Text, Tile, section
 from fewscan.report.document.words import count, duration, interval, listed, memory, number, plain
-from fewscan.report.found.evaluation_file import read_evaluation
+from fewscan.report.found.evaluation_file import read_evaluation, unlike_scored
 from fewscan.report.found.kinds import Reportable, title_of
 from fewscan.report.found.naming import named
 from fewscan.report.found.predicted import Predicted, gather
+from fewscan.report.found.sources import label_maps
 from fewscan.report.run_report import run_sections
 from fewscan.report.sections.cases import ranked_blocks
 from fewscan.report.sections.machine import machine_blocks, version_blocks
@@ -74,6 +75,8 @@ def _state(predicted: Predicted) -> tuple[str, bool]:
         problems.append(f"{count(len(gone), 'label map')} not in the folder any more ({listed(gone, 3)})")
     if missing:
         problems.append(f"{count(len(missing), 'labelled case')} not scored for lack of a prediction")
+    if predicted.unlike and predicted.evaluation is None:
+        problems.append("the scores found are of other predictions, and not shown")
     if problems:
         return f"NOT COMPLETE: {'; '.join(problems)}.", False
     return ("complete, scored" if predicted.evaluation is not None else "complete, not scored"), True
@@ -121,6 +124,10 @@ def _scores(predicted: Predicted) -> list[Block]:
         blocks.append(Facts(rows))
     if predicted.evaluation is not None:
         return blocks + score_blocks(predicted.evaluation)
+    if predicted.unlike:
+        were = f"{count(len(predicted.unlike), 'label map')} of this folder are not those scored there"
+        text = f"The scores in {predicted.others_scores} are of other predictions ({were}: {listed(predicted.unlike)})"
+        blocks.append(Note(f"{text}. They are not shown; score these anew.", "warning"))
     text = "These predictions were not scored. With true labels: "
     return [*blocks, Text(text), Code(shlex.join(["fewscan", "evaluate", str(predicted.folder), "LABELS"]))]
 
@@ -151,6 +158,8 @@ def _baseline(evaluation: Evaluation) -> Evaluation | None:
     folder = Path(evaluation.baseline)
     for place in (folder, folder.parent / "evaluation"):
         found = read_evaluation(place)
+        if found is not None and folder.is_dir() and unlike_scored(found, label_maps(folder)):
+            continue  # the baseline has been predicted anew since
         if found is not None:
             found = named(found, evaluation.names)
         if (

@@ -154,7 +154,8 @@ def train(
     if not resume:
         require_empty(out)
     parts = {"labelled": labelled, "validation": validation, "test": test}
-    chosen = None if resume or method else method_for(data, parts, preset, read, single)
+    with _says_how_to_go_on(data, out):
+        chosen = None if resume or method else method_for(data, parts, preset, read, single)
     start = {"method": method if chosen is None else chosen.method, "preset": preset}
     resolved = settings_of(out, start, read, single, resume=resume)
     run = Run(out)
@@ -169,8 +170,9 @@ def train(
             if is_first:
                 if chosen is not None and not quiet:
                     say(f"method: {chosen.method}, as {chosen.reason} (--method takes another)")
-                source = TrainingData(data, workers=workers, quiet=quiet)
-                _prepare(run, source, resolved, asked, store)
+                with _says_how_to_go_on(data, out):
+                    source = TrainingData(data, workers=workers, quiet=quiet)
+                    _prepare(run, source, resolved, asked, store)
         prepared = PreparedStore(_place(run, data))
         trainable = trainable_class(resolved.method)
         if issubclass(trainable, Recipe):
@@ -243,6 +245,26 @@ def _withdrawn_if_refused(folder: Path) -> Iterator[None]:
         for name in DECISIONS:
             if name not in before:
                 (folder / name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _says_how_to_go_on(data: Path, out: Path) -> Iterator[None]:
+    """Add to what the block finds wrong with the data where all of it is listed, and which command goes on then."""
+    try:
+        yield
+    except DataError as error:
+        lines = [error.mend] if error.mend else []
+        if not is_store(data):
+            lines.append(f"`fewscan check {data}` lists every problem of every case")
+        if (out / "settings.yaml").is_file():
+            lines.append(
+                f"when the files are mended, the same command with --resume continues {out}; to leave cases out, "
+                "start anew with another --out"
+            )
+        else:
+            lines.append(f"then repeat the same command; nothing was left in {out}")
+        error.mend = "\n  ".join(lines)
         raise
 
 

@@ -10,6 +10,7 @@ import pytest
 from fewscan.data.check import Severity, check_path, checker
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import write_image
+from fewscan.errors import UsageError
 
 
 def codes_of(report):
@@ -179,7 +180,9 @@ def test_fault_25_two_dimensional_dataset(tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    report = check_path(tmp_path / "gone")
+    with pytest.raises(UsageError, match="no such file or folder"):
+        check_path(tmp_path / "gone")
+    report = check_path(tmp_path)  # a folder without a data set is a finding
     assert report.exit_code == 3
     assert report.to_json()["summary"] is None
 

@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewscan.data.check.geometry_pairs import check_pair, flipped_axes
+from fewscan.data.check.geometry_pairs import check_pair
 from fewscan.data.check.problem import Source
 from fewscan.data.geometry import Geometry
+from fewscan.data.grid_advice import flipped_axes
 
 SOURCE = Source(case_id="one", file="label.nii.gz")
 GRID = Geometry.identity((11, 12, 13), (1.0, 1.0, 2.0))

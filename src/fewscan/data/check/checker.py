@@ -30,6 +30,11 @@ def check_path(root: Path | str, *, workers: int | None = None, progress: ShowPr
         Cases that are checked at a time; one per processor unless told.
     progress : ShowProgress, optional
         Counts the cases that are checked.
+
+    Raises
+    ------
+    UsageError
+        When nothing is there.
     """
     try:
         dataset = load_dataset(root)

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from fewscan.data.store_format import content_digest
 from fewscan.errors import DataError
 from fewscan.metrics.evaluation import JSON_FILE, Evaluation, number_from_json, scores_from_json
 from fewscan.metrics.jensen import JensenCheck
@@ -38,10 +39,30 @@ def read_evaluation(folder: Path) -> Evaluation | None:
             means={label: _row(JensenCheck, check) for label, check in data["means"].items()},
             missing=tuple(data["missing"]),
             unscored=tuple(data["unscored"]),
+            not_test=tuple(data.get("not_test", ())),
+            digests=dict(data.get("digests", {})),
+            trained_on=tuple(data.get("trained_on", ())),
+            validated_on=tuple(data.get("validated_on", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         text = f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: not as `fewscan evaluate` writes it ({text})", mend="evaluate again") from None
+
+
+def unlike_scored(evaluation: Evaluation, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """Return the cases whose label map is not the one that was scored, by its SHA-256; sorted.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The scores; those of an early version do not say of which files they are, and are believed.
+    files : mapping of str to Path
+        The label maps at hand. Where no scored case is among them, all are others; one that is gone is not judged.
+    """
+    if files and not files.keys() & set(evaluation.case_ids):
+        return tuple(sorted(files))
+    both = evaluation.digests.keys() & files.keys()
+    return tuple(sorted(case for case in both if content_digest(files[case]) != evaluation.digests[case]))
 
 
 def _comparison(row: Mapping[str, Any]) -> ComparisonRow:

@@ -13,10 +13,10 @@ from fewscan.data.image_io import read_channel_images, read_image
 from fewscan.data.label_map import count_values, integer_labels
 from fewscan.errors import DataError
 from fewscan.metrics.evaluate import evaluate
-from fewscan.metrics.evaluation import Evaluation
+from fewscan.metrics.evaluation import JSON_FILE, Evaluation
 from fewscan.metrics.joined import join_values, recorded_classes
 from fewscan.metrics.summary import ALL_CLASSES, columns
-from fewscan.report.found.evaluation_file import read_evaluation
+from fewscan.report.found.evaluation_file import read_evaluation, unlike_scored
 from fewscan.report.found.kinds import MARKS, Kind, Reportable, read_json
 from fewscan.report.found.naming import named
 from fewscan.report.found.sources import (
@@ -46,13 +46,17 @@ class Predicted:
     scans : mapping of str to tuple of Path
         Image files of each case that were found.
     evaluation : Evaluation or None
-        Scores.
+        Scores of these very label maps.
     names : mapping of int to str
         Classes by label value.
     run : Path or None
         The training run, where it still is.
     joined : mapping of int to int
         Values of the true labels that the predictions hold as another one, see `fewscan.metrics.joined`.
+    others_scores : Path or None
+        An evaluation that was found, but is of other predictions than these.
+    unlike : tuple of str
+        Cases whose label map is not the one scored there.
     """
 
     folder: Path
@@ -65,6 +69,8 @@ class Predicted:
     names: Mapping[int, str]
     run: Path | None = None
     joined: Mapping[int, int] = field(default_factory=dict)
+    others_scores: Path | None = None
+    unlike: tuple[str, ...] = ()
 
     @property
     def main_label(self) -> str:
@@ -154,19 +160,21 @@ def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None 
     DataError, UsageError
         If records cannot be read, or what the user gave does not belong to the predictions.
     """
-    evaluation = read_evaluation(found.scores)
+    recorded = read_evaluation(found.scores)
     folder = found.folder
-    if found.kind is Kind.EVALUATION and evaluation is not None:
-        folder = Path(evaluation.predictions)
+    if found.kind is Kind.EVALUATION and recorded is not None:
+        folder = Path(recorded.predictions)
         folder = folder.parent if folder.is_file() else folder
     record = read_json(folder / MARKS[Kind.PREDICTION])
     files = label_maps(folder) if folder.is_dir() else {}
-    known = _case_ids(found, record, evaluation)
+    unlike = () if recorded is None else unlike_scored(recorded, files)
+    evaluation = None if unlike else recorded
+    known = _case_ids(found, record, recorded)
     if known:  # whatever else lies in the folder was not predicted with these settings
         files = {case: path for case, path in files.items() if case in known}
     joined, renamed = recorded_classes(folder)
     if labels is not None and evaluation is None:
-        evaluation = evaluate(folder, labels, names=_names(record) or None, allow_missing=True)
+        evaluation = evaluate(folder, labels, names=_names(record) or None, allow_missing=True, write=False)
     if evaluation is not None:
         evaluation = named(evaluation, _names(record))
     run = _run(record)
@@ -175,12 +183,14 @@ def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None 
         record,
         files,
         {case: path for case, path in confidence_maps(folder).items() if case in files} if files else {},
-        _labels(folder, labels, evaluation) if files else {},
-        _scans(files, evaluation, run, scans=scans, labels=labels),
+        _labels(folder, labels, recorded) if files else {},
+        _scans(files, recorded, run, scans=scans, labels=labels),
         evaluation,
         dict(evaluation.names) if evaluation is not None else renamed or _names(record),
         run,
         joined,
+        found.scores / JSON_FILE if unlike else None,
+        unlike,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from fewscan.data.case import Case
 from fewscan.data.image_files import image_stem, is_image_file
 from fewscan.data.layouts import list_scans, load_dataset
-from fewscan.errors import DataError, FewscanError
+from fewscan.errors import FewscanError
 from fewscan.inference.predictions import CONFIDENCE
 from fewscan.metrics.pairing import pair_files
 from fewscan.registration.pairs import scan_channels
@@ -61,7 +61,7 @@ def recorded_labels(predictions: Path, place: Path) -> dict[str, Path]:
     """Return the true label of each predicted case at the place that an evaluation names; nothing if it has moved."""
     try:
         return {case: path for case, path in given_labels(predictions, place).items() if path.exists()}
-    except (DataError, OSError):
+    except (FewscanError, OSError):
         return {}
 
 

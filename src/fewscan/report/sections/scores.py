@@ -21,7 +21,8 @@ BOXES = {"dice": "Dice", "hd95_mm": "95 % Hausdorff distance, mm", "asd_mm": "av
 
 def score_blocks(evaluation: Evaluation) -> list[Block]:
     """Return the tables of an evaluation, with everything a reader must be told about them."""
-    blocks: list[Block] = [summary_table(evaluation)]
+    blocks: list[Block] = [Note(f"{warning}.", "warning") for warning in evaluation.warnings]
+    blocks.append(summary_table(evaluation))
     if evaluation.missing:
         text = f"NOT SCORED, because they have no prediction: {count(len(evaluation.missing), 'case')} "
         blocks.append(Note(f"{text}({listed(evaluation.missing)}). The means are of the others.", "warning"))
