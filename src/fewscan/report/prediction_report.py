@@ -12,9 +12,10 @@ from fewscan.data.image_io import read_geometry
 from fewscan.errors import FewscanError
 from fewscan.experiments.ranking import best_median_worst
 from fewscan.metrics.evaluation import Evaluation
+from fewscan.metrics.text_table import listed
 from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Report, Section, Text, Tile, section
-from fewscan.report.document.words import count, duration, interval, listed, memory, number, plain
+from fewscan.report.document.words import count, duration, interval, memory, number, plain
 from fewscan.report.found.evaluation_file import read_evaluation, unlike_scored
 from fewscan.report.found.kinds import Reportable, title_of
 from fewscan.report.found.naming import named
@@ -72,7 +73,7 @@ def _state(predicted: Predicted) -> tuple[str, bool]:
         problems.append(f"{count(len(failures), 'scan')} could not be predicted")
     gone = [str(scan["id"]) for scan in predicted.record.get("scans", []) if str(scan["id"]) not in predicted.files]
     if gone:
-        problems.append(f"{count(len(gone), 'label map')} not in the folder any more ({listed(gone, 3)})")
+        problems.append(f"{count(len(gone), 'label map')} not in the folder any more ({listed(gone, limit=3)})")
     if missing:
         problems.append(f"{count(len(missing), 'labelled case')} not scored for lack of a prediction")
     if predicted.unlike and predicted.evaluation is None:
@@ -202,7 +203,7 @@ def _prediction(predicted: Predicted) -> list[Block]:
     settings = {name: plain(value) for name, value in record.get("settings", {}).items()}
     facts = [("model", str(record.get("model"))), ("method", str(record.get("method")))]
     facts.append(("network", str(record.get("network", {}).get("name"))))
-    facts.append(("classes", listed(list(predicted.names.values()), 20)))
+    facts.append(("classes", listed(list(predicted.names.values()), limit=20)))
     blocks: list[Block] = [Facts((*facts, *settings.items()))]
     if predicted.run is None:
         blocks.append(Note("The training run is not beside the model any more, so that it is not shown here."))

@@ -28,13 +28,12 @@ def test_numbers_with_what_belongs_to_them():
     assert words.interval(0.1, 0.2) == "0.100 to 0.200"
 
 
-def test_amounts_lists_and_settings():
+def test_amounts_and_settings():
     assert words.memory(512) == "512 MiB"
     assert words.memory(2048) == "2.0 GiB"
     assert words.memory(None) == "–"
     assert words.count(1, "scan") == "1 scan"
     assert words.count(2, "scan") == "2 scans"
-    assert words.listed(["a", "b", "c"], 2) == "a, b and 1 more"
     assert [words.plain(v) for v in (None, True, 0.1, [1, 2], [])] == ["none", "yes", "0.1", "1, 2", "none"]
 
 

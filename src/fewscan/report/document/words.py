@@ -1,12 +1,11 @@
 """Numbers as people read them."""
 
-from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
 from fewscan.experiments.tables import MISSING, number, p_value
 
-__all__ = ["count", "duration", "for_picture", "interval", "listed", "memory", "number", "p_value", "plain", "spread"]
+__all__ = ["count", "duration", "for_picture", "interval", "memory", "number", "p_value", "plain", "spread"]
 
 
 def spread(mean: float, deviation: float, decimals: int = 3) -> str:
@@ -42,12 +41,6 @@ def memory(mib: float | None) -> str:
 def count(n: int, noun: str) -> str:
     """Return ``1 scan``, ``2 scans``."""
     return f"{n} {noun if n == 1 else noun + 's'}"
-
-
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Return names with commas, the first ``most`` of them."""
-    rest = len(names) - most
-    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest} more"
 
 
 def plain(value: Any) -> str:

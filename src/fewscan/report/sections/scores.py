@@ -6,11 +6,12 @@ from fewscan.experiments.tables import Table
 from fewscan.metrics.case_scores import HIGHER_IS_BETTER
 from fewscan.metrics.evaluation import Evaluation
 from fewscan.metrics.summary import SummaryRow, columns
+from fewscan.metrics.text_table import listed
 from fewscan.report.charts.distributions import box_chart
 from fewscan.report.charts.paired import paired_chart
 from fewscan.report.charts.volumes import volume_chart
 from fewscan.report.document.content import Block, Fold, Gallery, Note, Picture, Text
-from fewscan.report.document.words import count, interval, listed, number, p_value, spread
+from fewscan.report.document.words import count, interval, number, p_value, spread
 
 SHOWN = {
     "dice": ("Dice", 3), "jaccard": ("Jaccard", 3), "ravd": ("RAVD", 3), "hd_mm": ("HD mm", 2),
@@ -69,8 +70,10 @@ def _notes(evaluation: Evaluation, found: Mapping[tuple[str, str], SummaryRow]) 
             )
     if evaluation.means and all(check.possible for check in evaluation.means.values()):
         notes.append("Arithmetic check passed: every mean Jaccard is possible at its mean Dice (D/(2 - D) to D).")
-    if evaluation.unscored:
-        notes.append(f"Predictions without a label, not scored: {listed(evaluation.unscored)}.")
+    if unlabelled := [case_id for case_id in evaluation.unscored if case_id not in evaluation.not_test]:
+        notes.append(f"Predictions without a label, not scored: {listed(unlabelled)}.")
+    if evaluation.not_test:
+        notes.append(f"Predictions of cases that are no test cases, not scored: {listed(evaluation.not_test)}.")
     return notes
 
 

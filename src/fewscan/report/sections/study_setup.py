@@ -6,8 +6,9 @@ from fewscan.experiments.kept import CELL_LIST
 from fewscan.experiments.state import State
 from fewscan.experiments.study import MethodEntry
 from fewscan.experiments.tables import Table
+from fewscan.metrics.text_table import listed
 from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Text
-from fewscan.report.document.words import duration, listed, memory, plain
+from fewscan.report.document.words import duration, memory, plain
 from fewscan.report.found.study_cells import FoundStudy
 from fewscan.report.sections.machine import machine_blocks as machine_of
 from fewscan.report.sections.machine import version_blocks, versions_of
@@ -49,7 +50,7 @@ def setup_blocks(found: FoundStudy) -> list[Block]:
 
 
 def _own(entry: MethodEntry) -> str:
-    return listed([f"{name}: {_short(value)}" for name, value in entry.settings.items()], 20) or "none"
+    return listed([f"{name}: {_short(value)}" for name, value in entry.settings.items()], limit=20) or "none"
 
 
 def _short(value: object) -> str:

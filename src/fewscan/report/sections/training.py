@@ -10,9 +10,10 @@ from fewscan.errors import FewscanError
 from fewscan.experiments.tables import Table
 from fewscan.methods.base import Trainable
 from fewscan.methods.registry import trainable_class
+from fewscan.metrics.text_table import listed
 from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Text
-from fewscan.report.document.words import count, listed, number, plain
+from fewscan.report.document.words import count, number, plain
 from fewscan.training.run import Run
 from fewscan.training.settings import TrainSettings
 
@@ -109,7 +110,7 @@ def scan_blocks(split: Split, settings: TrainSettings | None) -> list[Block]:
     method = None if settings is None else method_of(settings)
     parts = {name: getattr(split, name) for name in PARTS}
     purpose = PARTS if method is None or method.uses_unlabelled else PARTS | {"unlabelled": IDLE}
-    rows = tuple((name, str(len(ids)), purpose[name], listed(ids, 6)) for name, ids in parts.items() if ids)
+    rows = tuple((name, str(len(ids)), purpose[name], listed(ids, limit=6)) for name, ids in parts.items() if ids)
     note = (
         f"Annotation cost: {count(split.annotation_cost, 'scan')} (labelled and validation). Drawn with seed "
         f"{split.seed}."
@@ -132,7 +133,7 @@ def _data(plan: Plan, data: str) -> list[Block]:
         ("read from", data),
         ("dimensions", f"{plan.dimensions}-D" + (f" on {plan.image_dimensions}-D scans" if _by_slices(plan) else "")),
         ("channels", listed(plan.channels)),
-        ("classes (label value)", listed(classes, 20)),
+        ("classes (label value)", listed(classes, limit=20)),
         ("spacing", spacing),
         ("patch", " × ".join(map(str, plan.patch_size)) + " voxels"),
         ("median scan", _median(plan)),
