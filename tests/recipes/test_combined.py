@@ -94,6 +94,28 @@ def test_segmentation_windows_blend_to_the_whole():
     assert torch.allclose(whole[:, 1], images[:, 0].sigmoid(), atol=1e-6)
 
 
+class Share(nn.Module):
+    """Answers by the share of bright voxels in all that it is shown, as a network that normalises does."""
+
+    def forward(self, images):
+        share = (images > 0).float().mean((1, 2, 3)).view(-1, 1, 1, 1).expand(-1, 1, *images.shape[2:])
+        return torch.cat([1 - share, share], dim=1).log()
+
+
+def test_the_segmentation_network_is_not_shown_padding():
+    """Three of four voxels are bright in one scan, all in the other; the grid is four times as large."""
+    images = torch.full((2, 1, 8, 8), -1.0)
+    images[0, 0, 2:6, 2:6] = 1.0
+    images[0, 0, 2:4, 2:4] = -0.5
+    images[1, 0, 1:5, 3:7] = 2.0
+    views = mask_views(2, 1, flip_axes=(), rotation_degrees=0)
+    found = segmentation_half(Share(), images, views=views, patch_size=(4, 4))
+    expected = torch.zeros(2, 8, 8)
+    expected[0, 2:6, 2:6], expected[1, 1:5, 3:7] = 0.75, 1.0
+    assert torch.allclose(found[:, 1], expected)
+    assert torch.allclose(found.sum(1), torch.ones(2, 8, 8))
+
+
 def test_targets_do_not_mix_in_a_batch(monkeypatch):
     images = torch.randn((3, 1, *SIZE), generator=torch.Generator().manual_seed(8))
     network = build_network(OPTIONS["registration"], dimensions=2, channels=1).eval()

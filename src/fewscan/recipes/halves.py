@@ -16,6 +16,7 @@ from fewscan.errors import DataError
 from fewscan.inference.sliding_window import View, axis_spans
 from fewscan.losses.probabilities import one_hot
 from fewscan.networks.layout import best_layout
+from fewscan.recipes.content_box import Box, content_box
 from fewscan.registration.atlases import Placed
 from fewscan.registration.fusion import weighted_mean
 
@@ -28,14 +29,15 @@ OVERLAP = 0.5
 def segmentation_half(
     network: nn.Module, images: Tensor, *, views: Sequence[View], patch_size: Sequence[int]
 ) -> Tensor:
-    """Return the mean class probabilities over views, by sliding window.
+    """Return the mean class probabilities over views, by sliding window over each scan without its padding.
 
     Parameters
     ----------
     network : Module
         From images to logits, in evaluation mode.
     images : Tensor, (batch, channels, *size)
-        On the network's device; at least as large as the patch along every axis.
+        On the network's device; at least as large as the patch along every axis. What is padding (see
+        `fewscan.recipes.content_box`) is not shown to the network, and is background.
     views : sequence of View
         At least one.
     patch_size : sequence of int
@@ -51,6 +53,25 @@ def segmentation_half(
     DataError
         If the network gives numbers that are not finite.
     """
+    alike: dict[str, tuple[Box, list[int]]] = {}  # scans of one box pass the network together
+    for number, image in enumerate(images):
+        box = content_box(image, least=patch_size)
+        alike.setdefault(str(box), (box, []))[1].append(number)
+    result: Tensor | None = None
+    for box, numbers in alike.values():
+        place = (slice(None), slice(None), *box)
+        found = _by_window(network, images[numbers][place], views, patch_size)
+        if result is None:
+            result = torch.zeros((len(images), found.shape[1], *images.shape[2:]), device=images.device)
+            result[:, 0] = 1
+        for number, probabilities in zip(numbers, found, strict=True):
+            result[number][place[1:]] = probabilities
+    assert result is not None  # noqa: S101 - there is an image
+    return _finite(result, "segmentation")
+
+
+def _by_window(network: nn.Module, images: Tensor, views: Sequence[View], patch_size: Sequence[int]) -> Tensor:
+    """Return the weighted mean over overlapping windows, for images of one size."""
     sizes = zip(images.shape[2:], patch_size, strict=True)
     axes = [axis_spans(side, window, overlap=OVERLAP, device=images.device) for side, window in sizes]
     at_once = max(1, VOXELS_AT_ONCE // math.prod(patch_size))
@@ -65,7 +86,7 @@ def segmentation_half(
             result = torch.zeros((len(images), found.shape[1], *images.shape[2:]), device=images.device)
         result[place] += found * weight
     assert result is not None  # noqa: S101 - an image has at least one window
-    return _finite(result, "segmentation")
+    return result
 
 
 def _mean_over(network: nn.Module, windows: Tensor, views: Sequence[View]) -> Tensor:
