@@ -74,9 +74,9 @@ def test_there_are_commands():
 
 @pytest.mark.parametrize("text", code_blocks("yaml"))
 def test_studies_are_understood(text):
-    Study.parse(yaml.safe_load(text), source="the page")
+    assert Study.parse(yaml.safe_load(text), source="the page").methods
 
 
 @pytest.mark.parametrize("text", code_blocks("python"))
 def test_python_compiles(text):
-    compile(text, "page", "exec")
+    assert compile(text, "page", "exec").co_code
