@@ -83,3 +83,10 @@ def test_sizes_and_purposes_that_do_not_fit():
     classifier = build("DenseNet121", {"init_features": 4, "growth_rate": 2, "block_config": [1, 1]})
     with pytest.raises(UsageError, match=r"does not segment: expected logits \(1, 3, 32, 32\), got \(1, 3\)"):
         classifier.eval()(torch.zeros(1, 2, 32, 32))
+
+
+def test_one_voxel_at_the_coarsest_level_is_refused_with_the_way_out():
+    network = build("SwinUNETR", {"feature_size": 12}).train()
+    with pytest.raises(UsageError, match="an input of 32x32 leaves one voxel at the coarsest level") as caught:
+        network(torch.zeros(1, 2, 32, 32))
+    assert caught.value.mend == "Use larger patches."

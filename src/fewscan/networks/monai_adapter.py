@@ -100,7 +100,17 @@ class MonaiNetwork(nn.Module):
             If the images do not fit the network, or the network does not segment.
         """
         check_images(images, name=self.name, channels=self.channels, divisors=(self.divisor,) * self.dimensions)
-        result = self.network(images)
+        try:
+            result = self.network(images)
+        except ValueError as error:
+            if "spatial element" not in str(error):  # torch's words of instance normalisation
+                raise
+            size = "x".join(map(str, images.shape[2:]))
+            raise UsageError(
+                f"network {self.name!r}: an input of {size} leaves one voxel at the coarsest level, which cannot be "
+                "normalised",
+                mend="Use larger patches.",
+            ) from None
         logits = result[0] if isinstance(result, tuple | list) else result
         expected = (images.shape[0], self.classes, *images.shape[2:])
         if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
