@@ -28,7 +28,10 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "hippocampus_4": {"data": "Dataset004_Hippocampus", "train": ["--labelled", "4"]},
     "hippocampus_all": {
         "data": "Dataset004_Hippocampus",
-        "train": ["--iterations", "2500", "--set", "batch={labelled: 4, unlabelled: 0}"],
+        "train": [
+            *("--iterations", "10000", "--set", "batch={labelled: 4, unlabelled: 0}"),
+            *("--set", "hyper.label_weight=10"),  # 0.856 against 0.850 with 5 on validation slices
+        ],
     },
     # as in examples/study_rivals_hippocampus.yaml, so the run of its cell serves here too
     "hippocampus_joint_4": {
@@ -87,7 +90,7 @@ def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[
         "environment": json.loads((run / "environment.json").read_text(encoding="utf-8")),
         "settings": (run / "settings.yaml").read_text(encoding="utf-8"),
         "mean": averages(out / "pairs.csv"),
-        "pairs": record["pairs"],
+        "pairs": json.loads(shorten(json.dumps(record["pairs"]), data, runs)),
         "date": time.strftime("%Y-%m-%d"),
     }
 
