@@ -21,7 +21,6 @@ from fewscan.data.store import (
     forecast_bytes,
     foreground_voxels,
     prepare_store,
-    require_same_plan,
 )
 from fewscan.errors import DataError, UsageError
 from fewscan.locking import folder_lock
@@ -138,20 +137,6 @@ def test_changed_settings_make_new_arrays_and_delete_the_old(dataset, plan, tmp_
     assert store.case("case_000").image().max() == 1
     assert before.keys().isdisjoint(files(place))
     assert len(before) == len(files(place))
-
-
-def test_another_plan_is_refused_for_a_whole_store_alone(dataset, plan, tmp_path):
-    place, other = tmp_path / "store", plan.model_copy(update={"patch_size": (4, 4, 4)})
-    require_same_plan(place, plan)
-    prepare_store(dataset, plan, place)
-    require_same_plan(place, plan)
-    with pytest.raises(UsageError, match=r"was prepared with another plan \(not the same: patch_size\)"):
-        require_same_plan(place, other)
-    index = json.loads((place / "store.json").read_text())
-    (place / "store.json").write_text(json.dumps(index | {"complete": False}))
-    require_same_plan(place, other)
-    (place / "store.json").write_text("torn")
-    require_same_plan(place, other)
 
 
 def test_interrupted_preparation_goes_on(dataset, plan, tmp_path, monkeypatch):

@@ -84,6 +84,17 @@ def test_a_wish_that_cannot_be_met_leaves_no_run(store, dataset, tmp_path, train
     assert list(out.iterdir()) == []
 
 
+def test_a_shared_store_is_never_prepared_anew(copied_dataset, tmp_path, train_fast):
+    shared, out = tmp_path / "shared", tmp_path / "second"
+    train_fast(copied_dataset, tmp_path / "first", store=shared, settings={"iterations": 1})
+    before = {path: path.stat().st_mtime_ns for path in shared.rglob("*") if path.is_file() and path.suffix == ".npy"}
+    with pytest.raises(UsageError, match=r"prepared with another plan \(not the same: preparation"):
+        train_fast(copied_dataset, out, store=shared, planning={"normalisation": "none"}, settings={"iterations": 1})
+    assert list(out.iterdir()) == []
+    assert train_fast(copied_dataset, out, store=shared, settings={"iterations": 1}).finished
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
 def test_a_scan_that_cannot_be_looked_at_leaves_no_run(copied_dataset, tmp_path, train_fast):
     bad, out = copied_dataset / "imagesTr" / "scan1_0000.nii.gz", tmp_path / "run"
     good = bad.read_bytes()

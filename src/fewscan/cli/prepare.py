@@ -44,7 +44,8 @@ def prepare(
     from fewscan.data.case import Part
     from fewscan.data.layouts import load_dataset
     from fewscan.data.plan import Plan
-    from fewscan.data.store import forecast_bytes, prepare_store, require_same_plan
+    from fewscan.data.same_plan import require_same_plan
+    from fewscan.data.store import forecast_bytes, prepare_store
     from fewscan.data.store_format import PLAN_NAME
     from fewscan.data.workers import available_workers
 

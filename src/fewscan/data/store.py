@@ -41,7 +41,7 @@ from fewscan.errors import DataError, FewscanError, UsageError
 from fewscan.files import write_atomically
 from fewscan.locking import folder_lock
 
-__all__ = ["PreparedCase", "PreparedStore", "forecast_bytes", "prepare_store", "require_same_plan"]
+__all__ = ["PreparedCase", "PreparedStore", "forecast_bytes", "prepare_store"]
 
 MAX_FOREGROUND = 10_000
 
@@ -104,34 +104,6 @@ def prepare_store(
         _index(dataset, plan, complete=True, cases=dict(sorted(entries.items()))).save(out)
         _clean(out, entries)
     return PreparedStore(out)
-
-
-def require_same_plan(out: Path, plan: Plan) -> None:
-    """Refuse to prepare anew, with another plan, a store that runs may have been made from.
-
-    A store whose preparation never ended, one of another version, and edits of its plan.yaml are left to
-    `prepare_store`.
-
-    Raises
-    ------
-    UsageError
-    """
-    path = out / PLAN_NAME
-    if not ((out / INDEX_NAME).is_file() and path.is_file()):
-        return
-    try:
-        before = StoreIndex.load(out)
-    except FewscanError:
-        return
-    there = Plan.read(path)
-    if not before.complete or there == plan or plan_digest(there) != before.plan:
-        return
-    differ = [name for name in Plan.model_fields if getattr(there, name) != getattr(plan, name)]
-    raise UsageError(
-        f"{out}: was prepared with another plan (not the same: {', '.join(differ)}); with a new one, runs made from it "
-        "could not be repeated",
-        mend=f"choose another folder, or delete this one; --plan {path} keeps its plan and brings it up to date",
-    )
 
 
 def forecast_bytes(case: Case, plan: Plan, *, label: bool) -> int:

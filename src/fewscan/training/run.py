@@ -189,6 +189,7 @@ def _prepare(
 
     Whatever an interrupted run wrote already is kept, so that it continues with the same decisions.
     """
+    from fewscan.data.same_plan import require_same_plan
     from fewscan.methods.registry import trainable_class
     from fewscan.training.whole_scans import whole_scan_plan
 
@@ -196,6 +197,8 @@ def _prepare(
         raise UsageError(f"{data.store.path}: is a prepared store already", mend="Leave --store out.")
     with _withdrawn_if_refused(run.folder):
         split = _decide(run, data, settings, asked, store)
+        if data.store is None:
+            require_same_plan(_place(run, data.path), run.plan, arrays_only=True)
     prepared = data.prepare(split, run.plan, _place(run, data.path))
     if trainable_class(settings.method).whole_scans:  # only the prepared scans tell how large they are
         whole_scan_plan(run.plan, prepared, split).write(run.folder / "plan.yaml")
