@@ -237,6 +237,20 @@ def test_several_scans_by_path_and_predictions_replaced(tmp_path: Path, threshol
     assert read_image(out / "a.nii.gz").array.max() == 300
 
 
+def test_other_scans_of_the_same_model_join_the_record(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
+    run, out = thresholds(), tmp_path / "out"
+    for name, seed in (("a", 0), ("b", 1), ("c", 2)):
+        write_scan(tmp_path / f"{name}.nii.gz", GRIDS["plain"], seed)
+    predict(run, [tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"], out)
+    (out / "a.nii.gz").unlink()  # a prediction that is gone is no longer in the record
+    predict(run, tmp_path / "c.nii.gz", out)
+    scans = json.loads((out / "prediction.json").read_text())["scans"]
+    assert [scan["id"] for scan in scans] == ["b", "c"]
+    predict(run, tmp_path / "b.nii.gz", out)
+    scans = json.loads((out / "prediction.json").read_text())["scans"]
+    assert [scan["id"] for scan in scans] == ["c", "b"]
+
+
 def test_the_folder_of_the_scans_is_refused(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
     write_scan(tmp_path / "scans" / "a.nii.gz", GRIDS["plain"])
     run = thresholds()

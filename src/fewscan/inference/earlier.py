@@ -5,7 +5,7 @@ label maps, belongs into another folder: what remained of the first would pass f
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,16 @@ def earlier_files(out: Path, case_ids: Iterable[str], earlier: Mapping[str, Any]
         if case_id in found and is_image_file(path):
             found[case_id].append(path)
     return found
+
+
+def kept_scans(out: Path, case_ids: Collection[str], earlier: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the records of an earlier prediction's scans that are none of ``case_ids`` and whose files are there."""
+    scans = () if earlier is None else earlier.get("scans", [])
+    return [
+        scan
+        for scan in scans
+        if scan["id"] not in case_ids and all((out / Path(name).name).is_file() for name in scan["files"])
+    ]
 
 
 def remove_replaced(earlier: Sequence[Path], written: Sequence[Path]) -> None:

@@ -27,7 +27,14 @@ from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_image
 from fewscan.data.store_format import content_digest
 from fewscan.files import write_atomically
-from fewscan.inference.earlier import earlier_files, read_earlier, remove_outdated, remove_replaced, require_same
+from fewscan.inference.earlier import (
+    earlier_files,
+    kept_scans,
+    read_earlier,
+    remove_outdated,
+    remove_replaced,
+    require_same,
+)
 from fewscan.inference.model_file import model_path
 from fewscan.inference.outputs import Outcome, as_paths, find_scans, guard_folder
 from fewscan.inference.predictions import CONFIDENCE, Predictions
@@ -67,7 +74,7 @@ def predict(
         A scan, a folder of scans, a data set, or several of them.
     out : path
         Folder for the predictions; made as needed. Predictions of the same name by the same model and settings are
-        replaced; scores and a report made of them before are removed.
+        replaced, others stay; scores and a report made of them before are removed.
     predictor : str, optional
         Which of several predictors of a run, see `fewscan.inference.model_file.model_path`.
     device : "auto", "cpu" or "cuda"
@@ -117,12 +124,13 @@ def predict(
     if earlier is not None:
         require_same(out, earlier, record)
     removed = () if earlier is None else remove_outdated(out)
-    replaced = earlier_files(out, [case.id for case in cases], earlier)
+    case_ids = {case.id for case in cases}
+    replaced, kept = earlier_files(out, case_ids, earlier), kept_scans(out, case_ids, earlier)
     outcome = Outcome(len(cases), progress)
-    _write_record(out, record, outcome)
+    _write_record(out, record, outcome, kept)
     write = partial(_write, out, earlier=replaced)
     labels = _predict_all(loaded, cases, write, outcome, confidence=confidence, largest_component=largest_component)
-    _write_record(out, record, outcome)
+    _write_record(out, record, outcome, kept)
     if outcome.failures:
         raise outcome.summary(out, what="scans", done="predicted") from outcome.first_error
     return Predictions(out, [labels[case.id] for case in cases], record=out / RECORD_NAME, removed=removed)
@@ -261,6 +269,8 @@ def _record(file: Path, predictor: Predictor, settings: dict[str, Any]) -> dict[
     }
 
 
-def _write_record(out: Path, record: Mapping[str, Any], outcome: Outcome) -> None:
-    text = json.dumps({**record, "scans": outcome.done, "failures": outcome.failures}, indent=1, ensure_ascii=False)
+def _write_record(out: Path, record: Mapping[str, Any], outcome: Outcome, kept: Sequence[dict[str, Any]]) -> None:
+    """Write the record with the scans done so far, after those ``kept`` of an earlier prediction into this folder."""
+    scans = [*kept, *outcome.done]
+    text = json.dumps({**record, "scans": scans, "failures": outcome.failures}, indent=1, ensure_ascii=False)
     write_atomically(out / RECORD_NAME, text.encode())
