@@ -1,6 +1,6 @@
 """Which voxels of a prediction are certain enough to learn from (Yu et al. 2019, UA-MT).
 
-A voxel counts while the entropy of its class probabilities is below H = (a + (1 - a) r) ln C, where ln C is the largest
+A voxel counts while the entropy of its class probabilities is below H = (h + (1 - h) r) ln C, where ln C is the largest
 entropy that C classes can have and r rises from 0 to 1 during training: at the end every voxel counts. Public code
 keeps ln 2 for four classes, which leaves half of the range closed for ever.
 """
@@ -20,7 +20,7 @@ def entropy_threshold(classes: int, *, start: float, ramp: float) -> float:
     classes : int
         Background included.
     start : float
-        a, the share of the largest entropy at which H begins.
+        h, the share of the largest entropy at which H begins.
     ramp : float
         r, between 0 and 1.
     """

@@ -1,10 +1,11 @@
 """Mean Teacher (Tarvainen & Valpola 2017; paper 2, section 3.2): the student agrees with its own average.
 
-(1)  L = CE(p, y) + Dice(p, y) + w r(t) mean over voxels of |p_S(x_u) - p_T(x_u + n)|^2 / C,  n ~ clip(N(0, s^2), +-b)
-(2)  theta_T <- a theta_T + (1 - a) theta_S,  a = min(1 - 1 / (t + 1), decay)
+(1)  L = a CE(p, y) + b Dice(p, y) + w r(t) mean over voxels of |p_S(x_u) - p_T(x_u + n)|^2 / C
+(2)  theta_T <- d theta_T + (1 - d) theta_S,  d = min(1 - 1 / (t + 1), decay)
 
-S is the student, T the teacher, C the number of classes, r the ramp. Paper 2 sums the norm over its two classes and
-public code averages it, but halves the supervised part: with w = 0.1 both are 2 w = 0.2 here.
+n ~ N(0, s^2), clipped to +-c, S is the student, T the teacher, C the number of classes, r the ramp. What `recommended`
+does to the student's patches beside that, `fewscan.methods.student_view` says. Paper 2 sums the norm over its two
+classes and public code averages it, but halves the supervised part: with w = 0.1 both are 2 w = 0.2 here.
 """
 
 from typing import ClassVar
@@ -29,8 +30,8 @@ class MeanTeacherParameters(RampedParameters, StudentViewParameters, StudentTeac
 
     consistency_weight: float = Field(0.2, ge=0, description="w; public code of the field: 0.1, see eq. 1")
     noise: float = Field(0.1, ge=0, description="s, in standard deviations of the scan; public code")
-    noise_clip: float = Field(0.2, ge=0, description="b; public code")
-    temperature: float = Field(1.0, gt=0, description="T of p_T^(1/T), below 1 makes targets surer; 1: as published")
+    noise_clip: float = Field(0.2, ge=0, description="c; public code")
+    temperature: float = Field(1.0, gt=0, description="tau of p_T^(1/tau); below 1 is surer, 1 as published")
     consistency: Consistency = Field("squared", description="distance of p_S and p_T; paper 2, eq. 1")
 
 
@@ -61,7 +62,7 @@ class MeanTeacher(StudentTeacher):
     name = "mean_teacher"
     title = "Mean Teacher: consistency with the student's own moving average"
     paper = "Paper 2, section 3.2; Tarvainen & Valpola 2017"
-    equations = "L = CE + Dice + w r(t) |p_S(x_u) - p_T(x_u + n)|^2 / C;  theta_T = EMA(theta_S)"
+    equations = "L = a CE + b Dice + w r(t) |p_S(x_u) - p_T(x_u + n)|^2 / C;  theta_T = EMA(theta_S)"
     parts = "student + teacher (its moving average)"
     when = "The first to try with up to 10 labels: above supervised training with 2, 4 and 9 of them, not with 18."
     tuned = "chosen on 40 validation hippocampi (benchmarks/results/mean_teacher_tuning.json)"

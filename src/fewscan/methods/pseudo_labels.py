@@ -2,7 +2,7 @@
 
     hard       q_c = 1 for the likeliest class, 0 for the others
     soft       q_c = p_c
-    sharpened  q_c = p_c^(1/T) / sum_k p_k^(1/T)
+    sharpened  q_c = p_c^(1/tau) / sum_k p_k^(1/tau)
 
 No gradient passes through them. Their loss is a sum of a relative entropy, which for hard ones is the cross-entropy,
 and a Dice loss; both are 0 where prediction and pseudo-label agree.
@@ -27,7 +27,7 @@ class PseudoLabelParameters(RampedParameters):
     """What methods that learn from pseudo-labels have in common."""
 
     pseudo_labels: PseudoLabelKind = Field("hard", description="see fewscan.methods.pseudo_labels; as published")
-    temperature: float = Field(0.1, gt=0, description="T of sharpened ones; MC-Net, Wu et al. 2021")
+    temperature: float = Field(0.1, gt=0, description="tau of sharpened ones; MC-Net, Wu et al. 2021")
     largest_component: bool = Field(False, description="drop all but each class's largest component; BCP, Bai et al.")
     pseudo_cross_entropy_weight: float = Field(1.0, ge=0, description="of the relative entropy; ours")
     pseudo_dice_weight: float = Field(0.0, ge=0, description="of the Dice loss; ours")

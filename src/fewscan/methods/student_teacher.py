@@ -1,6 +1,6 @@
 """A student that is trained, and its teacher: the moving average of its weights, which is never trained itself.
 
-(1)  theta_T <- a theta_T + (1 - a) theta_S,  a = min(1 - 1 / (t + 1), decay)
+(1)  theta_T <- d theta_T + (1 - d) theta_S,  d = min(1 - 1 / (t + 1), decay)
 
 over the steps t since the teacher began, so that the first of them copies the student.
 """

@@ -2,8 +2,8 @@
 
 (1)  q = 1/K sum over k of p_T(x_u + n_k),  the mean of K random passes of the teacher
 (2)  u = -sum over classes of q_c ln q_c,  its entropy
-(3)  L = CE(p, y) + Dice(p, y) + w r(t) sum of 1[u < H] |p_S(x_u) - q|^2 / (C sum of 1[u < H])
-(4)  H(t) = (a + (1 - a) r_H(t)) ln C
+(3)  L = a CE(p, y) + b Dice(p, y) + w r(t) sum of 1[u < H] |p_S(x_u) - q|^2 / (C sum of 1[u < H])
+(4)  H(t) = (h + (1 - h) r_H(t)) ln C
 
 Public code compares the student with one more noisy pass instead of q, and writes 2 for C in eqs. 3 and 4.
 """
@@ -26,7 +26,7 @@ class UncertaintyAwareParameters(MeanTeacherParameters):
     passes: int = Field(8, ge=1, description="K; Yu et al. 2019")
     passes_at_once: int = Field(2, ge=1, description="passes that share a forward as one batch; public code")
     monte_carlo: Literal["input_noise", "dropout"] = Field("input_noise", description="paper 2, section 3.3")
-    threshold_start: float = Field(0.75, ge=0, le=1, description="a; Yu et al. 2019")
+    threshold_start: float = Field(0.75, ge=0, le=1, description="h; Yu et al. 2019")
     threshold_length: float = Field(1.0, gt=0, description="of r_H, as ramp_length; Yu et al. 2019: the run")
 
 
@@ -37,8 +37,8 @@ class UncertaintyAwareMeanTeacher(MeanTeacher):
     title = "UA-MT: Mean Teacher where the teacher is certain"
     paper = "Paper 2, section 3.3; Yu et al. 2019"
     equations = (
-        "L = CE + Dice + w r(t) sum(1[u < H] |p_S(x_u) - q|^2) / (C sum(1[u < H]));  "
-        "q = mean of K noisy p_T;  u = -sum q ln q;  H = (a + (1 - a) r_H(t)) ln C"
+        "L = a CE + b Dice + w r(t) sum(1[u < H] |p_S(x_u) - q|^2) / (C sum(1[u < H]));  "
+        "q = mean of K noisy p_T;  u = -sum q ln q;  H = (h + (1 - h) r_H(t)) ln C"
     )
     parts = "student + teacher (its moving average)"
     when = "Where a Mean Teacher's teacher is often unsure; level with it at 2 to 18 labels, at more cost."
