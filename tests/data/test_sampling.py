@@ -175,9 +175,9 @@ def test_centred_start_by_hand(size, box, start):
 
 
 def test_soft_masks_are_cut_out_with_their_image_and_padded_with_background():
-    def soft(case_id):
+    def soft(case_id, start, size):
         image = FakeCase(case_id, size=(6, 3, 4)).image()[0] / 72  # below 1, and different everywhere
-        return np.stack([1 - image, image])
+        return cut(np.stack([1 - image, image]), start, size, np.float32([1, 0]))
 
     stream = _stream(
         [FakeCase(size=(6, 3, 4), readable=False)], with_labels=False, soft_masks=soft, name="unlabelled", count=3

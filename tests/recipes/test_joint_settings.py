@@ -61,6 +61,15 @@ def test_lengths_are_in_proportion():
     assert lengths[4, "registration"] == 500
 
 
+def test_true_labels_teach_the_registration_of_round_0_only_if_asked():
+    for preset, first in (("paper", 0.0), ("recommended", 5.0)):
+        weights = [
+            stage_settings(_settings(preset), "registration", round_number=k, steps=1).hyper["label_weight"]
+            for k in (0, 1)
+        ]
+        assert weights == [first, 5.0 if preset == "recommended" else 1.0]
+
+
 def test_fewer_steps_than_stages():
     with pytest.raises(UsageError, match="9 iterations cannot be divided among 10 stages"):
         stage_lengths(_settings(iterations=9), rounds=4)

@@ -14,7 +14,8 @@ def _hard(rows, classes=3):
 
 
 def _record(**changes):
-    return MaskRecord.parse({"entropy": 0.1, "disagreement": 0.1, "volumes_vox": (99.0,), **changes}, source="test")
+    volumes = {"segmentation_vox": (99,), "registration_vox": (99,)}
+    return MaskRecord.parse({"entropy": 0.1, "disagreement": 0.1, **volumes, **changes}, source="test")
 
 
 def test_entropy():
@@ -28,18 +29,20 @@ def test_entropy():
 
 
 def test_disagreement():
-    first, second = _hard([[0, 1, 1, 2]]), _hard([[1, 1, 1, 0]])
+    first, second = torch.tensor([[0, 1, 1, 2]]), torch.tensor([[1, 1, 1, 0]])
     # class 1: 2 and 3 voxels, 2 in common: Dice 4/5; class 2: 1 and 0: Dice 0
-    assert disagreement(first, second) == pytest.approx(1 - (0.8 + 0.0) / 2)
-    assert disagreement(first, first) == 0
-    assert disagreement(_hard([[0, 0]]), _hard([[0, 0]])) == 0
-    assert disagreement(_hard([[0, 1]]), _hard([[0, 1]])) == 0  # class 2 is in neither
+    assert disagreement(first, second, classes=3) == pytest.approx(1 - (0.8 + 0.0) / 2)
+    assert disagreement(first, first, classes=3) == 0
+    assert disagreement(torch.zeros(1, 2), torch.zeros(1, 2), classes=3) == 0
+    assert disagreement(torch.tensor([[0, 1]]), torch.tensor([[0, 1]]), classes=3) == 0  # class 2 is in neither
 
 
 def test_a_record_says_it_all():
     segmented, registered = _hard([[0, 1, 1, 2]]), _hard([[1, 1, 1, 0]])
     record = describe_mask((segmented + registered) / 2, segmented, registered)
-    assert record.volumes_vox == (2.5, 0.5)
+    assert record.segmentation_vox == (2, 1)
+    assert record.registration_vox == (3, 0)
+    assert record.found == (True, True)
     assert record.disagreement == pytest.approx(0.6)
     assert record.entropy == pytest.approx(2 / 4 * math.log(2) / math.log(3))
     assert record.kept_from is None
@@ -49,11 +52,13 @@ def test_a_record_says_it_all():
     ("changes", "text"),
     [
         ({}, ""),
-        ({"volumes_vox": (399.0,)}, ""),  # (399 + 1) / (99 + 1) is the factor itself
-        ({"volumes_vox": (400.0,)}, "from 99 to 400 voxels"),
-        ({"volumes_vox": (24.0,)}, ""),
-        ({"volumes_vox": (23.0,)}, "from 99 to 23 voxels"),
-        ({"volumes_vox": (0.0,)}, "volume of class 1"),
+        ({"segmentation_vox": (399,)}, ""),  # (399 + 1) / (99 + 1) is the factor itself
+        ({"segmentation_vox": (400,)}, "class 1 went from 99 to 400 voxels in the segmentation half"),
+        ({"segmentation_vox": (24,)}, ""),
+        ({"segmentation_vox": (23,)}, "from 99 to 23 voxels"),
+        ({"registration_vox": (0,)}, "class 1 went from 99 to 0 voxels in the registration half"),
+        ({"registration_vox": (0,), "disagreement": 0.05}, ""),  # nearer to each other
+        ({"registration_vox": (0,), "segmentation_vox": (0,), "disagreement": 0.0}, "99 to 0 voxels"),  # in nothing
         ({"entropy": 0.42}, ""),
         ({"entropy": 0.44}, "entropy went from 0.100 to 0.440"),
     ],
@@ -65,11 +70,12 @@ def test_collapse(changes, text):
 
 
 def test_next_to_nothing_may_double():
-    assert not collapse(_record(volumes_vox=(2.0,)), _record(volumes_vox=(0.0,)), factor=4)
+    assert not collapse(_record(segmentation_vox=(2,)), _record(segmentation_vox=(0,)), factor=4)
 
 
 def test_every_class_is_watched():
-    assert "class 2" in collapse(_record(volumes_vox=(50.0, 0.0)), _record(volumes_vox=(50.0, 50.0)), factor=4)
+    before = _record(segmentation_vox=(50, 50), registration_vox=(50, 50))
+    assert "class 2" in collapse(before.model_copy(update={"segmentation_vox": (50, 0)}), before, factor=4)
 
 
 def test_the_gate():
@@ -79,3 +85,8 @@ def test_the_gate():
     assert agreeing(records, dice=0.9, least_dice=0.2, quota=7.0) == ["b", "c", "d"]  # a: .1 is below the least
     assert agreeing(records, dice=1.0, least_dice=1.0, quota=1.0) == []
     assert agreeing(records, dice=0.9, least_dice=0.0, quota=0.26) == ["c", "d"]  # two of four
+
+
+def test_halves_that_find_nothing_agree_on_nothing():
+    records = {"a": _record(disagreement=0.0, segmentation_vox=(0,), registration_vox=(0,)), "b": _record()}
+    assert agreeing(records, dice=0.5, least_dice=0.0, quota=1.0) == ["b"]

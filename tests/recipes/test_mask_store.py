@@ -9,7 +9,7 @@ from fewscan.recipes.mask_quality import MaskRecord
 from fewscan.recipes.mask_store import MaskStore, finish_store, has_shard, shard_path, write_shard
 
 IDS = [["a", "b"], ["c"]]
-RECORD = MaskRecord(entropy=0.25, disagreement=0.5, volumes_vox=(3.0, 4.0))
+RECORD = MaskRecord(entropy=0.25, disagreement=0.5, segmentation_vox=(3, 4), registration_vox=(2, 0))
 
 
 def _mask(seed, size=(5, 4), classes=3):
@@ -38,6 +38,17 @@ def test_masks_and_records_come_back(tmp_path):
         assert np.abs(found - mask.numpy()).max() < 1e-3  # half precision
         assert np.allclose(found.sum(0), 1, atol=1e-6)
         assert (found >= 0).all()
+
+
+@pytest.mark.parametrize(("start", "size"), [((1, 0), (3, 2)), ((-1, 2), (4, 4)), ((0, 0), (5, 4))])
+def test_a_box_of_a_mask_is_that_of_the_whole_one(start, size, tmp_path):
+    _write(tmp_path)
+    store = MaskStore(tmp_path)
+    # far more background around it than any of the boxes reaches over
+    padded = np.pad(store.mask("b"), ((0, 0), (9, 9), (9, 9)))
+    padded[0] += np.pad(np.zeros((5, 4), np.float32), 9, constant_values=1)
+    place = tuple(slice(9 + s, 9 + s + n) for s, n in zip(start, size, strict=True))
+    assert np.array_equal(store.cut("b", start, size), padded[(slice(None), *place)])
 
 
 def test_probabilities_stay_probabilities_where_rounding_adds_up_to_more_than_one(tmp_path):
@@ -91,3 +102,5 @@ def test_an_unknown_scan(tmp_path):
     _write(tmp_path)
     with pytest.raises(DataError, match="no mask of z"):
         MaskStore(tmp_path).mask("z")
+    with pytest.raises(DataError, match="has no mask of z"):
+        MaskStore(tmp_path).cut("z", (0, 0), (2, 2))

@@ -17,7 +17,7 @@ from fewscan.seeding import generator_for
 
 FloatArray = npt.NDArray[np.float32]
 LabelArray = npt.NDArray[np.uint8]
-SoftMasks = Callable[[str], FloatArray]
+SoftMasks = Callable[[str, Sequence[int], Sequence[int]], FloatArray]
 """Maps the id of a case to class probabilities (classes, *axes) on its prepared grid."""
 
 
@@ -74,7 +74,8 @@ class PatchStream:
         Every patch is a whole scan, centred and padded. No scan comes twice in one batch: an epoch ends early where
         fewer are left than a batch takes, and there are never more patches than cases.
     soft_masks : callable, optional
-        Class probabilities of each case, cut out with its image; plain background outside the scan.
+        From id, start and size of a patch to its class probabilities ``(classes, *size)``; plain background outside
+        the scan.
     """
 
     def __init__(
@@ -125,8 +126,7 @@ class PatchStream:
             if self.with_labels:
                 labels.append(self._flat(cut(case.label()[None], start, self.box, np.zeros(1, np.uint8)))[0])
             if self.soft_masks is not None:
-                mask = self.soft_masks(case.id)
-                masks.append(self._flat(cut(mask, start, self.box, np.eye(1, len(mask), dtype=np.float32)[0])))
+                masks.append(self._flat(self.soft_masks(case.id, start, self.box)))
         return Patches(
             np.stack(images),
             np.stack(labels) if labels else None,

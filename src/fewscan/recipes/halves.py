@@ -128,18 +128,17 @@ def registration_half(network: nn.Module, atlases: Placed, images: Tensor, chose
         If a displacement is not finite.
     """
     count, size = chosen.shape[1], images.shape[2:]
-    masks = one_hot(atlases.labels, classes)
     targets = torch.arange(len(images), device=images.device)
     per_part = max(1, VOXELS_AT_ONCE // (count * math.prod(size)))
     return torch.cat(
         [
-            _laid_onto(network, atlases, masks, images[some], chosen[some])
+            _laid_onto(network, atlases, images[some], chosen[some], classes=classes)
             for some in torch.split(targets, per_part)
         ]
     )  # fmt: skip
 
 
-def _laid_onto(network: nn.Module, atlases: Placed, masks: Tensor, images: Tensor, chosen: Tensor) -> Tensor:
+def _laid_onto(network: nn.Module, atlases: Placed, images: Tensor, chosen: Tensor, *, classes: int) -> Tensor:
     layout = best_layout(images.ndim - 2, images.device, torch.float32)
     fixed = images.repeat_interleave(chosen.shape[1], dim=0)
     fields = [
@@ -148,7 +147,7 @@ def _laid_onto(network: nn.Module, atlases: Placed, masks: Tensor, images: Tenso
     ]
     field = _finite(torch.cat(fields), "registration")
     with torch.autocast(images.device.type, enabled=False):
-        votes = warp(masks[chosen.flatten()], field)
+        votes = warp(one_hot(atlases.labels[chosen.flatten()], classes), field)
         seen = warp(atlases.inside[chosen.flatten()], field, padding="zeros").squeeze(1)
     # the atlas leads, and the batch is one more axis of space
     votes = votes.reshape(*chosen.shape, *votes.shape[1:]).transpose(0, 1).transpose(1, 2)

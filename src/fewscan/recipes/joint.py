@@ -1,11 +1,19 @@
 """The joint framework of paper 1: a segmentation and a registration network that teach each other.
 
 (1)  round 0: S learns from the annotated scans, R from all scans without masks
-(2)  q(x) = 1/2 mean over views of S(x) + 1/2 mean over annotated scans of y_n(D_n(x)),  for every other scan x
+(2)  q(x) = h mean over views of S(x) + (1 - h) mean over annotated scans of y_n(D_n(x)),  for every other scan x
 (3)  round 1, 2, ...: both go on learning: S from true labels y and soft masks q, R from pairs with y or q on each side
 
 S and R continue with their weights and lower learning rates; their optimisers start anew. True labels are never
-replaced. The final S is the paper's "Joint", and eq. 2 at prediction its "Combined".
+replaced. h = 1/2. The final S is the paper's "Joint", and eq. 2 at prediction its "Combined". That is preset `paper`.
+In `recommended` round 0 trains S as a Mean Teacher, on all scans, and R with the true labels too; learning rates stay,
+and h = 0.85.
+
+Every step takes annotated and other scans in fixed numbers, and both losses have weight 1 in `paper`. So an annotated
+scan counts as often as the others together; in a pool of all scans, as in the paper, it would count once.
+
+With validation scans every stage is validated at its end (not each ``validate_every`` steps): the best of these is kept
+as the best model, and no further round begins once ``patience`` rounds have not raised it. Without, all rounds are run.
 
 With ``mode: agreement`` only scans whose halves agree are used, which is what the authors' public code does; see
 `fewscan.recipes.mask_quality.agreeing`. Losses: `fewscan.methods.pseudo_supervised`, `fewscan.methods.registration`.
@@ -33,7 +41,7 @@ class Joint(Recipe):
     title = "Joint segmentation and registration: two networks that teach each other by soft pseudo-masks"
     paper = "Paper 1; registration: Li et al. 2024 (MrRegNet)"
     equations = (
-        "q = 1/2 mean_views S(x) + 1/2 mean_n y_n(D_n(x))\n"
+        "q = h mean_views S(x) + (1 - h) mean_n y_n(D_n(x))\n"
         "S: L = CE(p, y) + Dice(p, y) + w Dice(p, q) + v CE(p, q);  R: as method registration, with y or q as masks\n"
         "iterations is the total of all stages"
     )

@@ -116,7 +116,7 @@ class JointTraining:
         title = f"round {number} {kind}"
         if not Run(folder).finished:
             self._say(f"round {number} of {self.rounds}: {kind}, {steps} steps{self._time_left(number, kind)}")
-        masks: SoftMasks | None = None if store is None else store.mask
+        masks: SoftMasks | None = None if store is None else store.cut
         if kind == "registration" and store is not None and not used:
             used, masks = self.split.unlabelled, None  # no mask can be trusted, but images are still images
         train_stage(

@@ -56,6 +56,7 @@ class JointParameters(PseudoSupervisedParameters):
     )
     rounds: int = Field(7, ge=0, description="after round 0; paper 1: converges by 7")
     patience: int = Field(2, ge=0, description="rounds without better validation Dice before it ends; 0: never")
+    first_registration_labels: bool = Field(False, description="true labels teach R in round 0 already; paper 1: no")
     first_segmentation: int = Field(500, ge=1, description="length of round 0, see `iterations`; paper 1: 500 epochs")
     first_registration: int = Field(24_000, ge=1, description="the same; paper 1: 200 epochs")
     later_segmentation: int = Field(12_000, ge=1, description="length in each later round; paper 1: 100 epochs")
@@ -63,7 +64,7 @@ class JointParameters(PseudoSupervisedParameters):
     later_rate: float = Field(0.1, gt=0, description="learning rates of later rounds, by those of round 0; paper 1")
     atlases: int = Field(5, ge=1, description="N annotated scans laid onto each other scan; paper 1")
     views: int = Field(5, ge=1, description="N test-time views, as many as there are; paper 1")
-    segmentation_share: float = Field(0.5, ge=0, le=1, description="of a mask; the rest is registration; paper 1: 0.5")
+    segmentation_share: float = Field(0.5, ge=0, le=1, description="h; paper 1: 0.5")
     rotation_degrees: float = Field(10.0, ge=0, lt=180, description="of the rotated views, 2-D; paper 1 names none")
     mode: Literal["average", "agreement"] = Field("average", description="paper 1; agreement: as in its public code")
     agreement_dice: float = Field(0.9, ge=0, le=1, description="of the halves of a scan that is used; public code")
@@ -108,6 +109,7 @@ RECOMMENDED: dict[str, Any] = {
         # good masks from the start: they teach the registration far more than its masks teach the segmentation network,
         # so the registration's share is small (benchmarks/results/joint_tuning.json)
         "first_method": "mean_teacher",
+        "first_registration_labels": True,
         "segmentation_share": 0.85,
         "rounds": 2,
         "first_segmentation": 1000,
@@ -173,7 +175,7 @@ def _divided(total: int, shares: Sequence[int]) -> list[int]:
 
 
 def stage_settings(settings: TrainSettings, kind: Kind, *, round_number: int, steps: int) -> TrainSettings:
-    """Return the settings of one stage.
+    """Return the settings of one stage, which is validated at its end alone, whatever ``validate_every`` says.
 
     Round 0 of the segmentation is what method `supervised` does with the same settings and as many steps.
     """
@@ -184,9 +186,12 @@ def stage_settings(settings: TrainSettings, kind: Kind, *, round_number: int, st
         changes["seed"] = seed_for(settings.seed, "stage", kind, round_number) % 2**31
     if kind == "registration":
         stage = hyper.registration
+        loss = stage.loss.model_dump(mode="json")
+        if round_number == 0 and not hyper.first_registration_labels:
+            loss["label_weight"] = 0.0
         changes |= {
             "method": "registration",
-            "hyper": stage.loss.model_dump(mode="json"),
+            "hyper": loss,
             "network": stage.network,
             "batch": stage.batch,
             "patch_size": None,

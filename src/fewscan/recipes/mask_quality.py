@@ -21,8 +21,8 @@ class MaskRecord(Settings):
         Mean over the voxels, in units of that of a mask that knows nothing: 0 to 1.
     disagreement : float
         1 - Dice of the two halves' segmentations, mean over the foreground classes that either has: 0 to 1.
-    volumes_vox : tuple of float
-        Sum of the probabilities of each foreground class.
+    segmentation_vox, registration_vox : tuple of int
+        Voxels of each foreground class in the segmentation by either half.
     kept_from : int or None
         The round whose mask is used instead, because this round's had collapsed.
     why_kept : str
@@ -31,17 +31,27 @@ class MaskRecord(Settings):
 
     entropy: float
     disagreement: float
-    volumes_vox: tuple[float, ...]
+    segmentation_vox: tuple[int, ...]
+    registration_vox: tuple[int, ...]
     kept_from: int | None = None
     why_kept: str = ""
+
+    @property
+    def found(self) -> tuple[bool, ...]:
+        """Whether either half has something of each foreground class."""
+        return tuple(a + b > 0 for a, b in zip(self.segmentation_vox, self.registration_vox, strict=True))
 
 
 def describe_mask(mask: Tensor, segmentation: Tensor, registration: Tensor) -> MaskRecord:
     """Return the record of a mask and its two halves."""
+    # max, as it is several times faster than argmax on the CPU
+    first, second = (half.max(0).indices for half in (segmentation, registration))
+    foreground = range(1, len(mask))
     return MaskRecord(
         entropy=mean_entropy(mask),
-        disagreement=disagreement(segmentation, registration),
-        volumes_vox=tuple(float(volume) for volume in mask[1:].flatten(1).double().sum(1)),
+        disagreement=disagreement(first, second, classes=len(mask)),
+        segmentation_vox=tuple(int((first == index).sum()) for index in foreground),
+        registration_vox=tuple(int((second == index).sum()) for index in foreground),
     )
 
 
@@ -51,13 +61,11 @@ def mean_entropy(mask: Tensor) -> float:
     return float(torch.special.entr(p).sum(0).mean() / math.log(len(p)))
 
 
-def disagreement(first: Tensor, second: Tensor) -> float:
-    """Return 1 - Dice of the most probable classes, mean over the foreground classes that either has; 0 without any."""
-    # several times faster than argmax on the CPU
-    a, b = first.max(0).indices, second.max(0).indices
+def disagreement(first: Tensor, second: Tensor, *, classes: int) -> float:
+    """Return 1 - Dice of two label maps, mean over the foreground classes that either has; 0 without any."""
     scores = []
-    for index in range(1, len(first)):
-        p, t = a == index, b == index
+    for index in range(1, classes):
+        p, t = first == index, second == index
         if size := int(p.sum()) + int(t.sum()):
             scores.append(1 - 2 * int((p & t).sum()) / size)
     return sum(scores) / len(scores) if scores else 0.0
@@ -66,18 +74,29 @@ def disagreement(first: Tensor, second: Tensor) -> float:
 def collapse(new: MaskRecord, before: MaskRecord, *, factor: float) -> str:
     """Return how a mask has collapsed since the round before, in words; an empty text if it has not.
 
+    Each half is looked at by itself, as in their mean the other one hides what happened to it.
+
     Parameters
     ----------
     new, before : MaskRecord
         Of the same scan.
     factor : float
-        A foreground class that becomes so many times larger or smaller, or a mean entropy that grows so many times, is
-        a collapse. A voxel (or the entropy of one percent) is added to both, so that next to nothing may double.
+        A foreground class that becomes so many times larger or smaller in either half is a collapse, unless the halves
+        agree better than before and no class is gone from both: then a bad mask has become a good one. So is a mean
+        entropy that grows so many times. A voxel (or the entropy of one percent) is added to both, so that next to
+        nothing may double.
     """
-    for index, (now, then) in enumerate(zip(new.volumes_vox, before.volumes_vox, strict=True), start=1):
-        ratio = (now + 1) / (then + 1)
-        if ratio > factor or ratio * factor < 1:
-            return f"the volume of class {index} went from {then:.0f} to {now:.0f} voxels"
+    lost = any(then and not now for now, then in zip(new.found, before.found, strict=True))
+    if lost or new.disagreement >= before.disagreement:
+        halves = {
+            "segmentation": (new.segmentation_vox, before.segmentation_vox),
+            "registration": (new.registration_vox, before.registration_vox),
+        }
+        for name, volumes in halves.items():
+            for index, (now, then) in enumerate(zip(*volumes, strict=True), start=1):
+                ratio = (now + 1) / (then + 1)
+                if ratio > factor or ratio * factor < 1:
+                    return f"class {index} went from {then} to {now} voxels in the {name} half"
     if new.entropy + 0.01 > factor * (before.entropy + 0.01):
         return f"the mean entropy went from {before.entropy:.3f} to {new.entropy:.3f}"
     return ""
@@ -85,6 +104,8 @@ def collapse(new: MaskRecord, before: MaskRecord, *, factor: float) -> str:
 
 def agreeing(records: Mapping[str, MaskRecord], *, dice: float, least_dice: float, quota: float) -> Sequence[str]:
     """Return the ids of the scans whose halves agree, sorted: the gate of the authors' public code.
+
+    Halves that both find nothing agree on nothing, so such a scan is not used.
 
     Parameters
     ----------
@@ -95,8 +116,9 @@ def agreeing(records: Mapping[str, MaskRecord], *, dice: float, least_dice: floa
     least_dice, quota : float
         Where these are fewer than ``quota`` of all scans, the next best ones fill it, down to this agreement.
     """  # fmt: skip
-    ranked = sorted(records, key=lambda case_id: (records[case_id].disagreement, case_id))
-    wanted = math.ceil(min(quota, 1.0) * len(ranked))
+    something = [case_id for case_id, record in records.items() if any(record.found)]
+    ranked = sorted(something, key=lambda case_id: (records[case_id].disagreement, case_id))
+    wanted = math.ceil(min(quota, 1.0) * len(records))
     return sorted(
         case_id
         for place, case_id in enumerate(ranked)

@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from fewscan.data.sampling import cut
 from fewscan.errors import DataError
 from fewscan.files import write_json
 from fewscan.recipes.mask_quality import MaskRecord
@@ -123,10 +124,38 @@ class MaskStore:
         DataError
             For a scan without a mask.
         """
+        with safe_open(self._place(case_id), framework="np") as file:
+            return _with_background(file.get_tensor(case_id))
+
+    def cut(self, case_id: str, start: Sequence[int], size: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Return a box of the mask, plain background outside the scan; no more of it than that is read.
+
+        Parameters
+        ----------
+        case_id : str
+        start, size : sequence of int
+            Of the box, in voxels; it may reach over the scan, but not lie outside.
+
+        Raises
+        ------
+        DataError
+            For a scan without a mask.
+        """
+        with safe_open(self._place(case_id), framework="np") as file:
+            stored = file.get_slice(case_id)
+            sides = zip(start, size, stored.get_shape()[1:], strict=True)
+            inner = [slice(max(s, 0), min(s + b, n)) for s, b, n in sides]
+            part = _with_background(stored[(slice(None), *inner)])
+        background = np.eye(1, len(part), dtype=np.float32)[0]
+        return cut(part, [s - i.start for s, i in zip(start, inner, strict=True)], size, background)
+
+    def _place(self, case_id: str) -> Path:
         if case_id not in self._places:
             raise DataError(f"{self.folder}: has no mask of {case_id}")
-        with safe_open(self._places[case_id], framework="np") as file:
-            foreground = np.asarray(file.get_tensor(case_id), np.float32)
-        # rounded to half precision, several classes may add up to a little more than 1
-        background = np.maximum(1 - foreground.sum(0, keepdims=True), 0)
-        return np.concatenate([background, foreground])
+        return self._places[case_id]
+
+
+def _with_background(foreground: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+    known = np.asarray(foreground, np.float32)
+    # rounded to half precision, several classes may add up to a little more than 1
+    return np.concatenate([np.maximum(1 - known.sum(0, keepdims=True), 0), known])

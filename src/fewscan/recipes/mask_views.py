@@ -1,10 +1,11 @@
 """Which views of a scan the segmentation half of a soft pseudo-mask is averaged over (paper 1, section 2.2).
 
-Paper 1 names rotation, flipping and contrast and gives no ranges. Here: the scan as it is; flips, as far as training
-flipped; in 2-D rotations by a few degrees both ways; gammas. In 3-D nothing is resampled.
+Paper 1 names rotation, flipping and contrast and gives no ranges. Here: the scan as it is, and then in turn flips, as
+far as training flipped, in 2-D rotations by a few degrees both ways, and gammas. In 3-D nothing is resampled.
 """
 
 from collections.abc import Sequence
+from itertools import chain, zip_longest
 
 from fewscan.augment.rotated_view import RotatedView
 from fewscan.augment.views import View, views
@@ -43,4 +44,5 @@ def mask_views(
     if dimensions == 2 and rotation_degrees > 0:
         spacing = tuple(spacing_mm or (1.0, 1.0))
         turned = [RotatedView(angle, spacing) for angle in (rotation_degrees, -rotation_degrees)]
-    return [*plain[:flips], *turned, *plain[flips:]][:count]
+    in_turn = chain.from_iterable(zip_longest(plain[1:flips], turned, plain[flips:]))
+    return [plain[0], *(view for view in in_turn if view is not None)][:count]
