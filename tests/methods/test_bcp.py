@@ -52,6 +52,23 @@ def test_both_terms_of_eq_3(method, batch, box):
     assert made.weights(5) == {"pseudo": 0.5}
 
 
+def test_the_voxels_of_both_mixes_may_have_one_loss(method, batch, box):
+    """A single Dice over the voxels with true labels: the shell of one patch and the box of the other."""
+    changes = {"teacher_mode": "eval", "largest_component": False, "joint_loss": True}
+    made, given = method("bcp", preset="paper", **changes).eval(), batch()
+    with torch.no_grad():
+        m = (~box).float()
+        images, other, labels = given.images, given.unlabelled, given.labels
+        first, second = made.student(
+            torch.stack([images[0] * m + other[0] * (1 - m), other[1] * m + images[1] * (1 - m)])
+        )
+        voxels = torch.cat([first[:, ~box], second[:, box]], dim=1)
+        truth = torch.cat([labels[0, ~box], labels[1, box]])
+    everywhere = torch.ones(1, len(truth), dtype=torch.bool)
+    expected = on_voxels(voxels[None, :, None], truth[None, None], everywhere)
+    torch.testing.assert_close(made.loss(given, 5)["supervised"].detach(), expected)
+
+
 def test_pseudo_labels_lose_small_components(method, batch, box, monkeypatch):
     asked = []
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ from fewscan.training.settings import resolve_settings
 # iterations, schedule, labelled + unlabelled patches, weights of cross-entropy and Dice, steps until the ramp is full
 SHEET = {
     "adversarial": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
-    "bcp": (17000, "step", (4, 4), (0.5, 0.5), None),
+    "bcp": (17000, "step_sixths", (4, 4), (0.5, 0.5), None),
     "co_learning": (6000, "step", (2, 2), (0.0, 1.0), None),
     "cross_pseudo_supervision": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
     "cross_teaching": (30000, "poly", (8, 8), (0.5, 0.5), 30000),
@@ -18,7 +18,7 @@ SHEET = {
     "interpolation_consistency": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
     "mc_net": (15000, "constant", (2, 2), (0.0, 0.5), 6000),
     "sassnet": (6000, "step", (2, 2), (0.0, 1.0), 6000),
-    "ss_net": (15000, "step", (2, 2), (0.0, 1.0), 6000),
+    "ss_net": (15000, "step_sixths", (2, 2), (0.0, 1.0), 6000),
     "urpc": (30000, "poly", (2, 2), (0.5, 0.5), 30000),
 }
 

@@ -27,9 +27,9 @@ def test_smoothness_is_the_distance_between_the_answers(preset, method, batch, m
     made, images = method("ss_net", preset=preset).eval(), batch().images
     r = 100 * torch.randn_like(images)
     monkeypatch.setattr("fewscan.methods.ss_net.adversarial_direction", lambda *_, **options: r * options["radius"])
-    p, q = (torch.softmax(made.network(x), 1) for x in (images, images + 0.01 * r))
+    p, q = (torch.softmax(made.network(x), 1) for x in (images, images + made.hyper.virtual_radius * r))
     wanted = {
-        "paper": 1 - 2 * (p * q).sum() / ((p * p).sum() + (q * q).sum()),
+        "paper": 1 - 2 * (p * q).sum() / (p.sum() + q.sum()),
         "recommended": (p * (p / q).log()).sum(1).mean(),
     }[preset]
     assert made.smoothness(images, made.network(images)).item() == pytest.approx(wanted.item(), rel=1e-3)

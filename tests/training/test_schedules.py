@@ -14,6 +14,11 @@ def test_step_divides_by_ten_every_2500_of_6000():
     assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_step_sixths_divides_by_ten_every_2500_of_15000():
+    factors = [schedule_factor("step_sixths", step, 15000) for step in (0, 2499, 2500, 5000, 14999)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.01, 1e-5])
+
+
 def test_onecycle_rises_then_falls():
     factors = [schedule_factor("onecycle", step, 1000) for step in range(1000)]
     assert max(factors) == pytest.approx(1.0)

@@ -26,7 +26,7 @@ def region_loss(
     target : Tensor
         Label maps ``(batch, *spatial)`` or probabilities of the logits' shape.
     region : Tensor
-        ``(*spatial)``, bool; may be empty.
+        ``(*spatial)``, bool, or ``(batch, 1, *spatial)`` where patches differ; may be empty.
     cross_entropy_weight, dice_weight : float
         a and b.
     squared, include_background : bool

@@ -21,10 +21,10 @@ from torch import Tensor
 from fewscan.data.batch import Batch
 from fewscan.losses.region import region_loss
 from fewscan.methods.base import HyperParameters
-from fewscan.methods.copy_paste import CopyPasteParameters, copy_paste, mix_labelled
+from fewscan.methods.copy_paste import CopyPasteParameters, copy_paste, joined, mix_labelled
 from fewscan.methods.mixing import box_mask
-from fewscan.methods.pseudo_labels import pseudo_labels
-from fewscan.methods.published import LEFT_ATRIUM
+from fewscan.methods.pseudo_labels import SHARPENED, pseudo_labels
+from fewscan.methods.published import LONGER
 from fewscan.methods.ramps import RampKind
 from fewscan.methods.student_teacher import StudentTeacher, StudentTeacherParameters
 
@@ -39,6 +39,7 @@ class BCPParameters(CopyPasteParameters, StudentTeacherParameters):
     dice_background: bool = Field(True, description="Dice over the background too; public code")
     largest_component: bool = Field(True, description="eq. 2; Bai et al. 2023")
     unlabelled_weight: float = Field(0.5, ge=0, description="w; Bai et al. 2023")
+    joint_loss: bool = Field(False, description="eq. 4 once over the voxels of both mixes; public code: of each mix")
     ramp: RampKind = Field("none", description="how w grows once eq. 6 is over; public code: not at all")
 
 
@@ -57,19 +58,23 @@ class BCP(StudentTeacher):
     tuned = "by reasoning about swollen structures; one short run on validation scans, below supervised"
     hyper_parameters: ClassVar[type[HyperParameters]] = BCPParameters
     presets = {
-        "paper": {**LEFT_ATRIUM, "batch": {"labelled": 4, "unlabelled": 4}, "iterations": 17000},
-        # structures may have several parts; Dice on pseudo-labels swells them
+        "paper": {**LONGER, "batch": {"labelled": 4, "unlabelled": 4}, "iterations": 17000},
+        # every labelled voxel at every step; one Dice, as of the scrap of a structure in one box it swells that;
+        # structures may have several parts
         "recommended": {
             "hyper": {
+                **SHARPENED,
                 "pretrain": 0.2,
+                "in_both_mixes": True,
+                "joint_loss": True,
                 "cross_entropy_weight": 1.0,
                 "dice_weight": 1.0,
                 "pseudo_cross_entropy_weight": 1.0,
-                "pseudo_dice_weight": 0.2,
+                "unlabelled_weight": 1.0,
                 "dice_background": False,
                 "largest_component": False,
                 "ramp": "sigmoid",
-                "ramp_length": 0.3,
+                "ramp_length": 0.1,
                 "teacher_mode": "eval",
                 "predict_with": "teacher",
             }
@@ -85,12 +90,13 @@ class BCP(StudentTeacher):
             return {"supervised": self.part(self.student(shown), labels, torch.ones_like(box))}
         pseudo = pseudo_labels(self.teacher.probabilities(batch.unlabelled), self.hyper)  # eq. 2
         mixes = copy_paste(batch, pseudo, box, in_both=self.hyper.in_both_mixes)  # eq. 1
-        answers = self.student(torch.cat([mix.images for mix in mixes])).chunk(2)
+        parts = [joined(mixes)] if self.hyper.joint_loss else mixes
+        answers = self.student(torch.cat([mix.images for mix in parts])).chunk(len(parts))
         terms: dict[str, list[Tensor]] = {"supervised": [], "pseudo": []}
-        for logits, mix in zip(answers, mixes, strict=True):  # eq. 3
+        for logits, mix in zip(answers, parts, strict=True):  # eq. 3
             terms["supervised"].append(self.part(logits, mix.target, mix.true))
             terms["pseudo"].append(self.part(logits, mix.target, ~mix.true, pseudo=True))
-        return {name: torch.stack(parts).sum() for name, parts in terms.items()}
+        return {name: torch.stack(each).sum() for name, each in terms.items()}
 
     def part(self, logits: Tensor, target: Tensor, region: Tensor, *, pseudo: bool = False) -> Tensor:
         """Return eq. 4 with the weights of true labels or of pseudo-labels."""

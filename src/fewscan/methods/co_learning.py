@@ -26,7 +26,7 @@ from fewscan.methods.base import HyperParameters
 from fewscan.methods.copy_paste import CopyPasteParameters, copy_paste, mix_labelled
 from fewscan.methods.mixing import box_mask
 from fewscan.methods.perturbation import strong_view
-from fewscan.methods.pseudo_labels import cross_supervision, pseudo_labels, pseudo_loss
+from fewscan.methods.pseudo_labels import SHARPENED, cross_supervision, pseudo_labels, pseudo_loss
 from fewscan.methods.published import LEFT_ATRIUM
 from fewscan.methods.ramps import RampKind
 from fewscan.methods.supervised import supervised_loss
@@ -69,13 +69,13 @@ class CoLearning(TwoStudents):
         "recommended": {
             "hyper": {
                 "cross_entropy_weight": 1.0,
-                "pseudo_labels": "soft",
+                **SHARPENED,
                 "pseudo_cross_entropy_weight": 1.0,
-                "pseudo_dice_weight": 0.0,
-                "unlabelled_weight": 0.5,
+                "unlabelled_weight": 0.3,
+                "mix_weight": 0.5,
+                "box": 0.67,
                 "ramp": "sigmoid",
-                "ramp_length": 0.4,
-                "same_start": True,
+                "ramp_length": 0.3,
                 "teacher": "per_student",
                 "teacher_mode": "eval",
                 "strong_students": True,

@@ -9,8 +9,10 @@ which would compare every voxel with the label of another patch). Before that, f
 may be trained on alone, with boxes of each other.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -47,7 +49,7 @@ class Mix(NamedTuple):
     target : Tensor
         Probabilities ``(batch, class, *spatial)``.
     true : Tensor
-        ``(*spatial)``, bool: where the target is a true label, and not a pseudo-label.
+        ``(*spatial)`` or ``(batch, 1, *spatial)``, bool: where the target is a true label, and not a pseudo-label.
     """
 
     images: Tensor
@@ -74,6 +76,12 @@ def copy_paste(batch: Batch, pseudo: Tensor, box: Tensor, *, in_both: bool = Fal
     images = mix_both_ways(batch.images, batch.unlabelled, box, pairs)
     targets = mix_both_ways(true, pseudo, box, pairs)
     return Mix(images[0], targets[0], ~box), Mix(images[1], targets[1], box)
+
+
+def joined(mixes: Sequence[Mix]) -> Mix:
+    """Return several mixes as one."""
+    images, target = (torch.cat(parts) for parts in zip(*((mix.images, mix.target) for mix in mixes), strict=True))
+    return Mix(images, target, torch.cat([mix.true.expand(len(mix.images), 1, *mix.true.shape) for mix in mixes]))
 
 
 class Pairs(NamedTuple):

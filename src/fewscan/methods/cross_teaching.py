@@ -15,6 +15,7 @@ from pydantic import Field
 
 from fewscan.methods.base import HyperParameters
 from fewscan.methods.cross_pseudo_supervision import CrossPseudoParameters, CrossPseudoSupervision
+from fewscan.methods.pseudo_labels import SHARPENED
 from fewscan.methods.published import SSL4MIS
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.registry import NetworkSpec
@@ -39,17 +40,17 @@ class CrossTeaching(CrossPseudoSupervision):
     equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [Dice(p_1, argmax p_2) + Dice(p_2, argmax p_1)]"
     parts = "the run's network + a Swin transformer, both trained"
     when = "As CPS, when a GPU carries a transformer and patch sides are multiples of 32. Not compared yet."
-    tuned = "as cross_pseudo_supervision; not tuned"
+    tuned = "as cross_pseudo_supervision, and later, as a transformer learns late; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossTeachingParameters
     presets = {
         "paper": {**SSL4MIS, "batch": {"labelled": 8, "unlabelled": 8}},
         # Dice on pseudo-labels swells structures
         "recommended": {
             "hyper": {
+                **SHARPENED,
                 "pseudo_cross_entropy_weight": 1.0,
-                "pseudo_dice_weight": 0.0,
-                "unlabelled_weight": 0.5,
-                "ramp_length": 0.4,
+                "unlabelled_weight": 0.3,
+                "ramp_length": 0.6,
             }
         },
     }

@@ -50,7 +50,7 @@ class MCNet(Method):
     )
     parts = "one encoder with two or three decoders"
     when = "Where two networks do not fit but a second decoder does. Not compared yet."
-    tuned = "losses and ramp as tuned for mean_teacher, not for this method"
+    tuned = "losses, temperature and ramp as tuned for mean_teacher, not for this method"
     hyper_parameters: ClassVar[type[HyperParameters]] = MCNetParameters
     presets = {
         "paper": {
@@ -66,6 +66,7 @@ class MCNet(Method):
                 "dice_weight": 0.5,
                 "consistency": "relative",
                 "detach": True,
+                "temperature": 0.5,
                 "consistency_weight": 0.5,
                 "ramp_length": 0.3,
             }

@@ -22,6 +22,9 @@ from fewscan.methods.ramped import RampedParameters
 
 PseudoLabelKind = Literal["hard", "soft", "sharpened"]
 
+# of presets `recommended`: what was best for Mean Teacher (benchmarks/results/mean_teacher_tuning.json)
+SHARPENED = {"pseudo_labels": "sharpened", "temperature": 0.5, "pseudo_dice_weight": 0.0}
+
 
 class PseudoLabelParameters(RampedParameters):
     """What methods that learn from pseudo-labels have in common."""

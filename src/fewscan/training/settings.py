@@ -24,8 +24,8 @@ class OptimiserSettings(Settings):
         The base rate; the peak for one-cycle.
     weight_decay : float
         Decoupled for AdamW.
-    schedule : "poly", "onecycle", "step" or "constant"
-        Poly: (1 - t/T)^0.9 (paper 2). Step: divided by 10 every 5/12 of the run (paper 3: 2 500 of 6 000).
+    schedule : "poly", "onecycle", "step", "step_sixths" or "constant"
+        See `fewscan.training.schedules`.
     momentum : float
         Of SGD; of AdamW the first beta.
     clip_gradient_norm : float or None
@@ -36,7 +36,7 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
-    schedule: Literal["poly", "onecycle", "step", "constant"] = "onecycle"
+    schedule: Literal["poly", "onecycle", "step", "step_sixths", "constant"] = "onecycle"
     clip_gradient_norm: float | None = Field(12.0, gt=0)
 
 
