@@ -61,9 +61,16 @@ class SSNet(Method):
     hyper_parameters: ClassVar[type[HyperParameters]] = SSNetParameters
     presets = {
         "paper": {**LONGER, "iterations": 15000, "hyper": {"cross_entropy_weight": 0.0}},
-        # at a radius of 0.01 the relative entropy is a twentieth of the supervised loss; the rest as for Mean Teacher
+        # at a radius of 0.01 the relative entropy is a twentieth of the supervised loss, and bfloat16 does not resolve
+        # what a step of 0.01 changes; the rest as for Mean Teacher
         "recommended": {
-            "hyper": {"distance": "relative", "virtual_radius": 0.1, "highest_scored": True, "ramp_length": 0.3},
+            "hyper": {
+                "distance": "relative",
+                "virtual_step": 0.1,
+                "virtual_radius": 0.1,
+                "highest_scored": True,
+                "ramp_length": 0.3,
+            },
         },
     }
     uses_unlabelled = True
