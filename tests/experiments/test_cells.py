@@ -54,6 +54,14 @@ def test_a_fraction_is_a_count(cells_of):
     assert _rows(cells) == [("supervised", "n3", 0)]
 
 
+def test_a_method_may_be_run_with_some_amounts_alone(cells_of):
+    methods = ["supervised", {"method": "mean_teacher", "labelled": [3]}]
+    cells = cells_of(methods=methods, labelled=[1, 3], seeds=[0], upper_bound=False)
+    assert _rows(cells) == [("supervised", "n1", 0), ("supervised", "n3", 0), ("mean_teacher", "n3", 0)]
+    everywhere = cells_of(methods=["supervised", "mean_teacher"], labelled=[1, 3], seeds=[0], upper_bound=False)
+    assert cells[-1].name == everywhere[-1].name
+
+
 def test_named_scans(cells_of):
     cells = cells_of(methods=["supervised"], labelled=[["scan4", "scan2"]], seeds=[5, 6], upper_bound=False)
     assert [cell.split.labelled for cell in cells] == [("scan4", "scan2")] * 2

@@ -51,6 +51,8 @@ def test_written_study_reads_back_the_same(tmp_path):
         ({"labelled": [True]}, "a count, a fraction or a list"),
         ({"labelled": ["some"]}, "labelled"),
         ({"methods": [{"method": "supervised", "name": "a/b"}]}, "name"),
+        ({"methods": [{"method": "supervised", "labelled": [2]}], "labelled": [2]}, "so leave its labelled out"),
+        ({"methods": ["supervised", {"method": "uamt", "labelled": [77]}]}, "uamt: labelled has amounts that"),
     ],
 )
 def test_mistakes_are_told(tmp_path, changes, message):

@@ -113,8 +113,12 @@ def list_cells(study: Study, dataset: Dataset) -> list[Cell]:
         When no test case carries a label.
     """
     parts = _Parts(study, dataset, choose_test(study, dataset))
-    amounts = list(dict.fromkeys(_resolve(amount, parts) for amount in study.labelled))
-    wanted = [(entry, labelled) for labelled in amounts for entry in study.methods]
+    wanted = [
+        (entry, _resolve(amount, parts))
+        for amount in study.labelled
+        for entry in study.methods
+        if entry.labelled is None or amount in entry.labelled
+    ]
     if study.upper_bound:
         wanted.append((study.entry(study.baseline), _resolve("all", parts)))
     cells: dict[str, Cell] = {}

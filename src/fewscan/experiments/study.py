@@ -7,6 +7,7 @@
       - mean_teacher
       - joint
       - {method: joint, name: combined, predictor: combined}    # the same training, predicted in another way
+      - {method: co_learning, labelled: [2]}                    # with one of the amounts below alone
       - {method: mean_teacher, name: slow, label: "Mean Teacher, slow", settings: {hyper.decay: 0.999}}
     labelled: [2, 4, 0.1, all]             # counts, fractions, "all", or lists of case ids
     seeds: [0, 1, 2]                       # each draws its own labelled subset
@@ -48,6 +49,8 @@ class MethodEntry(Settings):
         shares the training of the line that has all the same settings. ``checkpoint`` does not concern it.
     preset : "paper" or "recommended", optional
         The only preset to use; those of the study unless told.
+    labelled : tuple of int, float, "all" or list of ids, optional
+        Some of the study's amounts, which alone are run; all of them unless told. The baseline is run with all.
     settings : mapping
         Training settings of this line alone, nested or with dotted keys.
     """
@@ -57,6 +60,7 @@ class MethodEntry(Settings):
     label: str = ""
     predictor: str = ""
     preset: Preset | None = None
+    labelled: tuple[Amount, ...] | None = Field(None, min_length=1)
     settings: dict[str, Any] = {}
 
     @model_validator(mode="before")
@@ -155,6 +159,13 @@ class Study(Settings):
         if self.baseline not in names:
             msg = f"the baseline {self.baseline!r} is not among the methods: {nearest_key(self.baseline, list(names))}"
             raise ValueError(msg)
+        for entry in self.methods:
+            if entry.labelled is not None and not set(entry.labelled) <= set(self.labelled):
+                msg = f"methods: {entry.name}: labelled has amounts that the study's labelled does not have"
+                raise ValueError(msg)
+            if entry.labelled is not None and entry.name == self.baseline:
+                msg = f"methods: {entry.name}: the baseline is compared with at every amount, so leave its labelled out"
+                raise ValueError(msg)
         if len(set(self.seeds)) < len(self.seeds):
             msg = "seeds: one is there twice"
             raise ValueError(msg)
