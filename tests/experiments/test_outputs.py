@@ -46,6 +46,16 @@ def test_comparison_table(outputs):
     assert (rows[1]["difference"], rows[1]["p"]) == ("+0.00", "1.000")
 
 
+def test_further_comparisons_have_tables_of_their_own(study, cells, finished, tmp_path):
+    outputs = Outputs(study.model_copy(update={"also_against": ("other",)}), cells, collect(finished, cells))
+    titles = [table.title for table in outputs.tables[1:3]]
+    assert [title.split(" with")[0] for title in titles] == ["Against supervised", "Against other"]
+    row = _rows(outputs.tables[2])[0]
+    assert (row["method"], row["baseline"], row["difference"]) == ("supervised", "72.00", "-10.00")
+    outputs.write(tmp_path)
+    assert {row["baseline"] for row in _read(tmp_path / "comparison.csv")} == {"supervised", "other"}
+
+
 def test_notes_of_a_whole_study(outputs):
     notes = " ".join(outputs.tables[0].notes)
     assert "6 test cases" in notes

@@ -42,6 +42,7 @@ def test_written_study_reads_back_the_same(tmp_path):
         ({"methods": [{"method": "supervised", "presett": "paper"}]}, r"methods\[0\]: unknown key 'presett'"),
         ({"methods": ["supervised", "supervised"]}, "supervised is there twice"),
         ({"methods": ["mean_teacher"]}, "baseline 'supervised' is not among the methods"),
+        ({"also_against": ["supervised"]}, "'supervised' is not one of the other methods"),
         ({"seeds": [1, 1]}, "one is there twice"),
         ({"settings": {"seed": 3}}, "seed is varied by the study itself"),
         ({"methods": [{"method": "supervised", "settings": {"preset": "paper"}}]}, "preset is varied"),

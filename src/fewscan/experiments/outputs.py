@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from math import nan
 from pathlib import Path
 
@@ -58,13 +59,14 @@ class Outputs:
         self.label = main_label(self.lines)
         self.dice = Key(AS_PREDICTED, self.label, "dice")
         self.comparisons = compare_with_baseline(self.lines, study.baseline)
+        self.further = {name: compare_with_baseline(self.lines, name) for name in study.also_against}
         self.shares = gap_shares(self.lines, study.baseline, self.dice)
         self.maker = StudyTables(study, self.lines, label=self.label)
 
     @property
     def tables(self) -> list[Table]:
         """The tables, the most important first."""
-        return self.maker.all(self.comparisons, self.shares)
+        return self.maker.all(self.comparisons, self.shares, further=self.further)
 
     def markdown(self) -> str:
         """Return all tables as one Markdown document."""
@@ -96,7 +98,7 @@ class Outputs:
             LATEX: "\n".join([*(f"% {line.strip()}" for line in self._standing()), *map(to_latex, self.tables)]),
             SCORES: tidy_csv(self.results),
             SUMMARY: summary_csv(self.lines, self.shares),
-            COMPARISON: comparison_csv(self.comparisons),
+            COMPARISON: comparison_csv([*self.comparisons, *chain.from_iterable(self.further.values())]),
         }
         for name, text in files.items():
             write_atomically(folder / name, text.encode())

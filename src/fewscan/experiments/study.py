@@ -102,6 +102,8 @@ class Study(Settings):
         Drawn once for all seeds; the data set's own test part unless told.
     checkpoint : "last" or "best"
         Which weights predict; the best is that on the validation cases.
+    also_against : tuple of str
+        Further methods that all others are tested against, as against the baseline.
     baseline : str
         Name of the entry that the others are compared with.
     upper_bound : bool
@@ -123,6 +125,7 @@ class Study(Settings):
     test: int | float | tuple[str, ...] | None = None
     checkpoint: Literal["last", "best"] = "last"
     baseline: str = "supervised"
+    also_against: tuple[str, ...] = ()
     upper_bound: bool = False
     planning: dict[str, Any] = {}
     plan: str | None = None
@@ -159,6 +162,10 @@ class Study(Settings):
         if self.baseline not in names:
             msg = f"the baseline {self.baseline!r} is not among the methods: {nearest_key(self.baseline, list(names))}"
             raise ValueError(msg)
+        for name in self.also_against:
+            if name not in names or name == self.baseline:
+                msg = f"also_against: {name!r} is not one of the other methods: {nearest_key(name, list(names))}"
+                raise ValueError(msg)
         for entry in self.methods:
             if entry.labelled is not None and not set(entry.labelled) <= set(self.labelled):
                 msg = f"methods: {entry.name}: labelled has amounts that the study's labelled does not have"

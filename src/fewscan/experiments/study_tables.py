@@ -6,7 +6,7 @@ The others give numbers of the predictions as they are and, in a column of its o
 component of each class. Overlap is in percent, mean ± standard deviation over seeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 
 from fewscan.experiments.against_baseline import Comparison
@@ -45,11 +45,19 @@ class StudyTables:
         self.labels = {entry.name: entry.label for entry in study.methods}
         self.several_presets = len({line.row.preset for line in lines}) > 1
 
-    def all(self, comparisons: Sequence[Comparison], shares: Sequence[GapShare]) -> list[Table]:
-        """Return every table, the most important first."""
+    def all(
+        self,
+        comparisons: Sequence[Comparison],
+        shares: Sequence[GapShare],
+        *,
+        further: Mapping[str, Sequence[Comparison]] | None = None,
+    ) -> list[Table]:
+        """Return every table, the most important first; ``further`` are tests against others than the baseline."""
         classes = [self.classes()] if self.label == ALL_CLASSES else []
         distances = [self.distances(unit) for unit in UNITS]
-        return [self.overlap(shares), self.comparison(comparisons), *classes, *distances, self.four_metrics()]
+        against = [self.comparison(compared, against=name) for name, compared in (further or {}).items()]
+        tests = [self.comparison(comparisons), *against]
+        return [self.overlap(shares), *tests, *classes, *distances, self.four_metrics()]
 
     def overlap(self, shares: Sequence[GapShare]) -> Table:
         """Return overlap, share of the gap, annotation cost, time and memory."""
@@ -123,8 +131,8 @@ class StudyTables:
         head = (*self._start_head(), *(f"{COMPARED[metric]} {name}" for name, metric in shown))
         return Table("Classes", head, tuple(rows), text_columns=2)
 
-    def comparison(self, comparisons: Sequence[Comparison]) -> Table:
-        """Return the paired tests against the baseline."""
+    def comparison(self, comparisons: Sequence[Comparison], *, against: str = "") -> Table:
+        """Return the paired tests against a method, the baseline unless told."""
         rows = []
         for item in comparisons:
             key = item.key
@@ -151,7 +159,7 @@ class StudyTables:
             "mean difference; Holm over all methods and labelled counts of one metric. All metrics and classes, with "
             "and without largest component: comparison.csv.",
         )
-        title = f"Against {self.labels[self.study.baseline]} with the same labels ({self.label})"
+        title = f"Against {self.labels[against or self.study.baseline]} with the same labels ({self.label})"
         return Table(title, (*head, "better/worse/n", "p", "p (Holm)"), tuple(rows), notes, text_columns=3)
 
     def title(self, row: Row) -> str:
