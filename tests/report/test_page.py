@@ -192,5 +192,7 @@ def test_records_that_are_damaged_are_one_clear_error(folders, tmp_path, kind, r
 
 
 def test_scans_and_labels_belong_to_predictions_alone(folders, tmp_path):
-    with pytest.raises(UsageError, match="belong to predictions"):
+    with pytest.raises(UsageError, match="--scans is for predictions, and this is a study"):
         report_html(folders["study"], scans=tmp_path)
+    with pytest.raises(UsageError, match="--labels is for predictions, and this is a training run"):
+        report_html(folders["training run"], labels=tmp_path)  # it has no rounds

@@ -20,7 +20,10 @@ def report(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="Of predictions: true labels, scored if that was not done yet.", show_default=False),
+        typer.Option(
+            help="Of predictions: true labels, scored if not done yet. Of a joint run: shown beside its masks.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print where it is and the main figures as JSON.")] = False,
 ) -> None:

@@ -45,7 +45,7 @@ class SoftMaskPlane:
 
 
 def save_round(path: Path, scans: Mapping[str, SoftMaskPlane], *, title: str) -> None:
-    """Write one round as PNG: a row per scan (by caption) with image, both halves and soft mask."""
+    """Write one round as PNG: a row per scan (by its id) with image, both halves and soft mask."""
     rows = [
         (caption, [plane.image, plane.segmentation, plane.registration, plane.soft], plane.aspect)
         for caption, plane in scans.items()
@@ -53,16 +53,29 @@ def save_round(path: Path, scans: Mapping[str, SoftMaskPlane], *, title: str) ->
     _save(path, rows, ["scan", *ROWS], title=title)
 
 
-def save_strip(path: Path, rounds: Sequence[Mapping[str, SoftMaskPlane]], *, title: str) -> None:
-    """Write all rounds as PNG: three rows per scan (both halves and soft mask), and a column per round, from 1."""
+def save_strip(
+    path: Path,
+    rounds: Sequence[Mapping[str, SoftMaskPlane]],
+    *,
+    title: str,
+    truth: Mapping[str, Array] | None = None,
+) -> None:
+    """Write all rounds as PNG: three rows per scan (both halves and soft mask), and a column per round, from 1.
+
+    With ``truth``, the planes of true foreground by scan, there is one more column at the end.
+    """
     rows = []
-    for caption, first in rounds[0].items():
-        found = [scans[caption] for scans in rounds]
+    for case_id, first in rounds[0].items():
+        found = [scans[case_id] for scans in rounds]
         halves = [[plane.segmentation for plane in found], [plane.registration for plane in found]]
         for name, masks in zip(ROWS, [*halves, [plane.soft for plane in found]], strict=True):
-            shown = first.image if name == ROWS[0] else None
-            rows.append((f"{caption}\n{name}" if shown is not None else name, [shown, *masks], first.aspect))
-    _save(path, rows, ["scan", *(f"round {k + 1}" for k in range(len(rounds)))], title=title)
+            is_first = name == ROWS[0]
+            shown = [first.image if is_first else None, *masks]
+            if truth is not None:
+                shown.append(truth.get(case_id) if is_first else None)
+            rows.append((f"{case_id}\n{name}" if is_first else name, shown, first.aspect))
+    heads = ["scan", *(f"round {k + 1}" for k in range(len(rounds))), *(["truth"] if truth is not None else [])]
+    _save(path, rows, heads, title=title)
 
 
 def _save(

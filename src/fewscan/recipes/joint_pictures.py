@@ -1,9 +1,10 @@
 """Which planes of which unlabelled scans are drawn after each round, and their files.
 
-No label is opened: the truth of an unlabelled scan is nothing that training may know.
+Training opens no label for them: the truth of an unlabelled scan is nothing that it may know. Whoever has it gives it
+to the report (`fewscan report RUN --labels LABELS`), which `true_planes` serves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fewscan.data.prepared import PreparedCase
+from fewscan.data.plan import Plan
+from fewscan.data.prepare import prepare_label
+from fewscan.data.prepared import PreparedCase, PreparedStore
 from fewscan.pictures.orientation import planes, upright
-from fewscan.pictures.soft_masks import SoftMaskPlane, save_round, save_strip
+from fewscan.pictures.soft_masks import Array, SoftMaskPlane, save_round, save_strip
 from fewscan.recipes.mask_store import MaskStore
 from fewscan.recipes.pseudo_masks import MaskMaker
 from fewscan.tensor_file import read_tensors, write_tensors
@@ -68,6 +71,28 @@ def draw(place: Path, folders: Sequence[Path]) -> None:
     number = len(rounds)
     save_round(place / f"round_{number}.png", rounds[-1], title=f"pseudo-masks of round {number}")
     save_strip(place / "strip.png", rounds, title="pseudo-masks over the rounds")
+
+
+def true_planes(folder: Path, labels: Mapping[str, Path], store: PreparedStore, plan: Plan) -> dict[str, Array]:
+    """Return the true foreground of the scans that `write_planes` kept, in the same planes; of those that have a label.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the masks of a round.
+    labels : mapping
+        Label files by id.
+    store, plan : PreparedStore, Plan
+        Of the run: where the prepared scans lie in the files, and which values are foreground.
+    """
+    found = {}
+    for case_id, centre in read_tensors(folder / PLANES)[1]["centres"].items():
+        if case_id in labels:
+            meta = store.case(case_id).meta
+            label = prepare_label(labels[case_id], plan, meta)
+            standing, spacing = upright((label > 0).astype(np.float32), meta.prepared)
+            found[case_id] = np.ascontiguousarray(planes(standing, spacing, tuple(centre))[0][0])
+    return found
 
 
 def _fullest(mask: npt.NDArray[np.float32]) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from fewscan.files import write_atomically
 from fewscan.inference.earlier import PAGE
 from fewscan.metrics.evaluation import plain_json
 from fewscan.notebook import html_result
+from fewscan.recipes.joint_record import ROUNDS
 from fewscan.report.document.content import Report
 from fewscan.report.document.render import render
 from fewscan.report.found.kinds import Kind, Reportable, recognise
@@ -78,7 +79,8 @@ def make_report(
     out : path, optional
         The file, which ends in ``.html``; ``report.html`` in the folder unless told.
     scans, labels : path, optional
-        For predictions: where the scans and true labels are, if records do not tell.
+        For predictions: where the scans and true labels are, if records do not tell. For a run of `joint`, ``labels``
+        shows the truth beside its pseudo-masks.
 
     Returns
     -------
@@ -110,9 +112,13 @@ def report_html(folder: Path | str, *, scans: Path | str | None = None, labels: 
 def compose(folder: Path, *, scans: Path | None = None, labels: Path | None = None) -> Report:
     """Return the content of the report on a folder, whatever it is; arguments and errors are those of `make_report`."""
     found = recognise(folder)
-    if (scans is not None or labels is not None) and found.kind not in (Kind.PREDICTION, Kind.EVALUATION):
+    told = {option for option, place in (("--scans", scans), ("--labels", labels)) if place is not None}
+    allowed = {Kind.PREDICTION: {"--scans", "--labels"}, Kind.EVALUATION: {"--scans", "--labels"}}
+    if found.kind is Kind.RUN and (found.folder / ROUNDS).is_file():
+        allowed[Kind.RUN] = {"--labels"}
+    if unfit := sorted(told - allowed.get(found.kind, set())):
         raise UsageError(
-            f"{folder}: --scans and --labels belong to predictions, and this is a {found.kind}", mend="leave them out"
+            f"{folder}: {' and '.join(unfit)} is for predictions, and this is a {found.kind}", mend="leave it out"
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
@@ -131,7 +137,7 @@ def _compose(found: Reportable, scans: Path | None, labels: Path | None) -> Repo
     if found.kind is Kind.RUN:
         from fewscan.report.run_report import run_report
 
-        return run_report(found.folder)
+        return run_report(found.folder, labels=labels)
     if found.kind is Kind.STUDY:
         from fewscan.report.study_report import study_report
 

@@ -16,13 +16,16 @@ from fewscan.training.log import read_log
 from fewscan.training.run import Run
 
 
-def run_report(folder: Path) -> Report:
-    """Return the report; of an unfinished run too, which says so."""
+def run_report(folder: Path, *, labels: Path | None = None) -> Report:
+    """Return the report; of an unfinished run too, which says so.
+
+    ``labels`` is a folder of label files, whose truth is shown beside pseudo-masks.
+    """
     run = Run(folder)
     finished = run.finished
     sections = [
         section("training", "What was trained, on what, and how", training_blocks(run)),
-        *run_sections(run),
+        *run_sections(run, labels=labels),
         section("time", "Time, memory and machine", _time(run)),
         section("settings", "Settings", _settings(run)),
         section("reproduce", "How to reproduce it", attempt("The command", lambda: run_blocks(run))),
@@ -32,15 +35,15 @@ def run_report(folder: Path) -> Report:
     return Report(title_of(folder), "training run", state, finished, _tiles(run), tuple(sections), _figures(run))
 
 
-def run_sections(run: Run) -> list[Section]:
-    """Return learning curves and, of a joint training, the rounds."""
+def run_sections(run: Run, *, labels: Path | None = None) -> list[Section]:
+    """Return learning curves and, of a joint training, the rounds, beside the truth if there are labels."""
     return [
         section(
             "learning",
             "Learning curves",
             attempt("Learning curves", lambda: learning_blocks(read_log(run.folder / "log.jsonl"))),
         ),
-        section("rounds", "Pseudo-masks over the rounds", round_blocks(run.folder)),
+        section("rounds", "Pseudo-masks over the rounds", round_blocks(run.folder, labels=labels)),
     ]
 
 

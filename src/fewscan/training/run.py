@@ -271,6 +271,17 @@ def _says_how_to_go_on(data: Path, out: Path) -> Iterator[None]:
         raise
 
 
+def store_of(run: Run) -> PreparedStore:
+    """Return the prepared scans that a run was trained on.
+
+    Raises
+    ------
+    DataError
+        If they are no longer there.
+    """
+    return PreparedStore(_place(run, Path(run.summary["data"])))
+
+
 def _place(run: Run, data: Path) -> Path:
     """Return where the prepared scans of the run are."""
     return data if is_store(data) else Path(run.summary.get("store", run.folder / "store"))
