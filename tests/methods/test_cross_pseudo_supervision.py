@@ -89,3 +89,10 @@ def test_a_patch_that_is_no_multiple_of_32_is_refused_with_the_next_one(patch, w
     with pytest.raises(UsageError, match="must be multiples of 32x32") as caught:
         teaching(patch)
     assert f"patch_size={wanted}" in caught.value.mend
+
+
+def test_the_transformer_learns_at_a_rate_of_its_own(method):
+    made = method(TEACHING)
+    assert set(made.rate_factors()) == set(made.second.parameters())
+    assert set(made.rate_factors().values()) == {0.1}
+    assert set(method(TEACHING, preset="paper").rate_factors().values()) == {1.0}

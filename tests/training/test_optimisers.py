@@ -49,6 +49,19 @@ def test_untrained_parameters_are_left_out():
     assert [len(group["params"]) for group in optimiser.param_groups] == [1]
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_some_parameters_have_a_rate_of_their_own(name):
+    settings = OptimiserSettings(name=name, learning_rate=0.1, schedule="constant")
+    fast, slow = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+    slow.load_state_dict(fast.state_dict())
+    start = fast.weight.detach().clone()
+    optimiser = build_optimiser([slow.weight, fast.weight], settings, factors={slow.weight: 0.25})
+    set_learning_rate(optimiser, settings, 0, 10)
+    (fast(torch.ones(1, 2)) + slow(torch.ones(1, 2))).sum().backward()
+    optimiser.step()
+    assert torch.allclose(slow.weight - start, 0.25 * (fast.weight - start), atol=1e-6)
+
+
 def test_rate_follows_the_schedule():
     settings = OptimiserSettings(name="sgd", learning_rate=0.01, schedule="step")
     optimiser = build_optimiser(nn.Linear(1, 1).parameters(), settings)

@@ -160,6 +160,10 @@ class Method(Trainable, nn.Module, ABC):
     def after_step(self, step: int) -> None:
         """Update what follows the trained networks, such as a teacher."""
 
+    def rate_factors(self) -> Mapping[nn.Parameter, float]:
+        """Return factors on the learning rate, for parameters that want another one than the run's."""
+        return {}
+
     @abstractmethod
     def predictor(self) -> nn.Module:
         """Return the network that predicts; it is what validation measures and what the model file holds."""

@@ -9,9 +9,11 @@ patches must have sides that are multiples of 32. It only teaches: the run's own
 ``--set hyper.transformer.options.use_checkpoint=true`` it needs less memory and more time.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
+from torch import nn
 
 from fewscan.methods.base import HyperParameters
 from fewscan.methods.cross_pseudo_supervision import CrossPseudoParameters, CrossPseudoSupervision
@@ -27,6 +29,7 @@ class CrossTeachingParameters(CrossPseudoParameters):
     transformer: NetworkSpec = Field(
         NetworkSpec(name="monai:SwinUNETR", options={"feature_size": 24}), description="network 2; any other will do"
     )
+    transformer_rate: float = Field(1.0, gt=0, description="its learning rate by that of network 1; Luo et al. 2022: 1")
     pseudo_cross_entropy_weight: float = Field(0.0, ge=0, description="of a relative entropy in l; Luo et al. 2022: 0")
     pseudo_dice_weight: float = Field(1.0, ge=0, description="of Dice in l; Luo et al. 2022: 1")
 
@@ -40,7 +43,7 @@ class CrossTeaching(CrossPseudoSupervision):
     equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [Dice(p_1, argmax p_2) + Dice(p_2, argmax p_1)]"
     parts = "the run's network + a Swin transformer, both trained"
     when = "As CPS, when a GPU carries a transformer and patch sides are multiples of 32. Not compared yet."
-    tuned = "as cross_pseudo_supervision, and later, as a transformer learns late; not tuned"
+    tuned = "as cross_pseudo_supervision, but later and more slowly for the transformer, by reasoning; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossTeachingParameters
     presets = {
         "paper": {**SSL4MIS, "batch": {"labelled": 8, "unlabelled": 8}},
@@ -48,6 +51,7 @@ class CrossTeaching(CrossPseudoSupervision):
         "recommended": {
             "hyper": {
                 **SHARPENED,
+                "transformer_rate": 0.1,
                 "pseudo_cross_entropy_weight": 1.0,
                 "unlabelled_weight": 0.3,
                 "ramp_length": 0.6,
@@ -59,3 +63,7 @@ class CrossTeaching(CrossPseudoSupervision):
         """Build both networks."""
         self.second_spec = self.hyper.transformer
         self.first, self.second = build(), build(self.second_spec)
+
+    def rate_factors(self) -> Mapping[nn.Parameter, float]:
+        """Return the transformer's."""
+        return dict.fromkeys(self.second.parameters(), self.hyper.transformer_rate)

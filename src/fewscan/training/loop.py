@@ -69,7 +69,9 @@ class Training:
         decay = self.settings.ema_decay
         self.ema = None if decay is None else EMA([self.method.predictor()], decay=decay)
         self.second = SecondStep(self.method, self.fabric)
-        optimiser = build_optimiser(own_parameters(self.method), self.settings.optimiser)
+        optimiser = build_optimiser(
+            own_parameters(self.method), self.settings.optimiser, factors=self.method.rate_factors()
+        )
         self.module, self.optimiser = self.fabric.setup(self.method, optimiser)
         self.log = RunLog(self.folder / "log.jsonl")
         self.first_step = 0

@@ -1,6 +1,6 @@
 """Optimisers, and their state as flat tensors for a checkpoint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -10,9 +10,18 @@ from fewscan.training.schedules import schedule_factor
 from fewscan.training.settings import OptimiserSettings
 
 
-def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Return the optimiser over all parameters that are trained."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
+def build_optimiser(
+    parameters: Iterable[nn.Parameter],
+    settings: OptimiserSettings,
+    *,
+    factors: Mapping[nn.Parameter, float] | None = None,
+) -> torch.optim.Optimizer:
+    """Return the optimiser over all parameters that are trained, with ``factors`` on the learning rate of some."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.requires_grad:
+            groups.setdefault((factors or {}).get(parameter, 1.0), []).append(parameter)
+    trained = [{"params": members, "factor": factor} for factor, members in groups.items()]
     if settings.name == "sgd":
         return torch.optim.SGD(
             trained,
@@ -29,10 +38,10 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSetti
 def set_learning_rate(
     optimiser: torch.optim.Optimizer, settings: OptimiserSettings, step: int, iterations: int
 ) -> float:
-    """Set the rate of ``step`` in every parameter group and return it."""
+    """Set the rate of ``step`` in every parameter group, times its factor, and return it."""
     rate = settings.learning_rate * schedule_factor(settings.schedule, step, iterations)
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["factor"]
     return rate
 
 
