@@ -60,8 +60,8 @@ class CoLearning(TwoStudents):
         "D(p_k(mix_k), Y_mixk);  theta_T = (1 - alpha - beta) theta_T + alpha theta_1 + beta theta_2"
     )
     parts = "two students of different structure + a teacher of their averages"
-    when = "Cross supervision, teachers and cut-and-paste together, with memory for four networks. Hardly measured yet."
-    tuned = "losses and ramp as tuned for mean_teacher, not for this method"
+    when = "Cross supervision, teachers and cut-and-paste at once, in four networks' memory; so far as mean_teacher."
+    tuned = "as mean_teacher; one run on validation scans (benchmarks/results/rivals_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = CoLearningParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "network": {"name": "vnet", "options": {"upsampling": "linear"}}},
