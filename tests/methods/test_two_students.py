@@ -37,6 +37,11 @@ def test_students_differ_in_structure(method):
     assert made.teacher.network.options == made.first.options
 
 
+def test_the_second_is_the_runs_network_but_for_what_it_says(method):
+    made = method(NAME, preset="paper", second={"name": "unet", "options": {"upsampling": "nearest"}})
+    assert made.second.options == made.first.options.model_copy(update={"upsampling": "nearest"})
+
+
 def test_they_start_alike_where_wanted(method):
     for same in (True, False):
         made = method(NAME, preset="paper", same_start=same)

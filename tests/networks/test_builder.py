@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fewscan.errors import UsageError
-from fewscan.networks.builder import NetworkBuilder, counterpart
+from fewscan.networks.builder import NetworkBuilder, counterpart, varied
 from fewscan.networks.ema import check_same_shapes
 from fewscan.networks.registry import NetworkSpec
 
@@ -36,6 +36,12 @@ def test_another_network_that_cannot_take_the_patch_names_the_next_one_that_it_c
 def test_the_runs_own_architecture_is_not_refused_as_its_patch_is_rounded_up():
     build = NetworkBuilder(NetworkSpec(name="vnet"), patch_size=(40, 40), channels=1, classes=2)
     assert build(NetworkSpec(name="vnet", options={"residual": True})).divisor == 16
+
+
+def test_a_varied_network_keeps_the_options_that_are_not_named():
+    nearest = NetworkSpec(name="unet", options={"upsampling": "nearest"})
+    assert varied(SMALL, nearest).options == {"filters": [4, 8], "upsampling": "nearest"}
+    assert varied(SMALL, NetworkSpec(name="vnet")) == NetworkSpec(name="vnet")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch import nn
 from fewscan.errors import UsageError
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.teacher import Teacher, TeacherEnsemble, TeacherMode
-from fewscan.networks.builder import NetworkBuilder, counterpart
+from fewscan.networks.builder import NetworkBuilder, counterpart, varied
 from fewscan.networks.ema import check_same_shapes
 from fewscan.networks.ensemble import ensemble_spec
 from fewscan.networks.registry import NetworkSpec
@@ -27,7 +27,7 @@ class TwoStudentsParameters(HyperParameters):
 
     alpha: float = Field(0.005, gt=0, lt=0.5, description="eq. 1; not stated, together the usual 0.01")
     beta: float = Field(0.005, gt=0, lt=0.5, description="eq. 1; not stated, together the usual 0.01")
-    second: NetworkSpec | None = Field(None, description="student 2; else the counterpart of the run's network")
+    second: NetworkSpec | None = Field(None, description="student 2, otherwise as the run's; its counterpart")
     same_start: bool = Field(False, description="both students start from the same weights; paper 3: not stated")
     teacher: Literal["averaged", "per_student"] = Field("averaged", description="average of weights; paper 3, eq. 1")
     teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")
@@ -46,7 +46,7 @@ class TwoStudents(Method):
             If they are to start alike or to be averaged, and their shapes differ.
         """
         hyper, kind = self.hyper, Teacher if self.hyper.teacher == "averaged" else TeacherEnsemble
-        self.second_spec = hyper.second or counterpart(build.spec)
+        self.second_spec = counterpart(build.spec) if hyper.second is None else varied(build.spec, hyper.second)
         self.first, self.second = build(), build(self.second_spec)
         if hyper.same_start or hyper.teacher == "averaged":
             self._check_shapes()

@@ -67,6 +67,13 @@ class NetworkBuilder:
         return build_network(spec, dimensions=len(self.patch_size), channels=self.channels, classes=self.classes)
 
 
+def varied(spec: NetworkSpec, change: NetworkSpec) -> NetworkSpec:
+    """Return ``change``, with the options of ``spec`` that it does not name if both are the same network."""
+    if change.name != spec.name:
+        return change
+    return NetworkSpec(name=spec.name, options={**spec.options, **change.options})
+
+
 def counterpart(spec: NetworkSpec) -> NetworkSpec:
     """Return another structure whose parameters have the same names and shapes, so that the two can be averaged.
 
