@@ -48,7 +48,7 @@ def test_a_discriminator_that_cannot_tell_costs_ln_2(discriminator):
 
 @BOTH
 def test_the_discriminator_learns_to_tell_in_a_few_second_steps(name, method, batch):
-    made = method(name, dimensions=2)
+    made = method(name, preset="paper", dimensions=2)
     given = batch(dimensions=2)
     given = given._replace(unlabelled=given.unlabelled + 5)  # plainly of another kind
     adversary = made.adversary()

@@ -31,10 +31,11 @@ def test_the_teacher_follows_both_students(method):
 
 
 def test_students_differ_in_structure(method):
-    made = method(NAME, preset="paper")
-    assert (made.first.options.upsampling, made.first.options.residual) == ("linear", False)
-    assert (made.second.options.upsampling, made.second.options.residual) == ("nearest", True)
-    assert made.teacher.network.options == made.first.options
+    for teacher, residual in (("averaged", False), ("per_student", True)):
+        made = method(NAME, preset="paper", teacher=teacher)
+        assert (made.first.options.upsampling, made.first.options.residual) == ("linear", False)
+        assert (made.second.options.upsampling, made.second.options.residual) == ("nearest", residual)
+    assert method(NAME, preset="paper").teacher.network.options == made.first.options
 
 
 def test_the_second_is_the_runs_network_but_for_what_it_says(method):
@@ -58,7 +59,9 @@ def test_networks_of_other_shapes_are_refused_at_once(values, method):
 
 def test_each_student_may_have_its_own_teacher(method, batch):
     given = batch()
-    made = method(NAME, preset="paper", second=WIDER, teacher="per_student", alpha=0.03, beta=0.01).eval()
+    made = method(
+        NAME, preset="paper", second=WIDER, teacher="per_student", same_start=False, alpha=0.03, beta=0.01
+    ).eval()
     each = [probabilities(network, given.unlabelled) for network in (made.first, made.second)]
     found = made.teacher.probabilities(given.unlabelled)
     torch.testing.assert_close(found, 0.75 * each[0] + 0.25 * each[1])  # they start as their students
@@ -80,7 +83,8 @@ def test_predicts_with_the_network_asked_for_and_says_what_builds_it(method, sma
     assert made["first"].predictor() is made["first"].first
     assert made["second"].predictor() is made["second"].second
     assert made["first"].predictor_spec(spec) == made["teacher"].predictor_spec(spec) == spec
-    residual = NetworkSpec(name="unet", options={**spec.options, "upsampling": "nearest", "residual": True})
-    assert made["second"].predictor_spec(spec) == residual
+    nearest = NetworkSpec(name="unet", options={**spec.options, "upsampling": "nearest"})
+    residual = NetworkSpec(name="unet", options={**nearest.options, "residual": True})
+    assert made["second"].predictor_spec(spec) == nearest
     both = method(NAME, teacher="per_student", alpha=0.03, beta=0.01).predictor_spec(spec)
     assert both == ensemble_spec([spec, residual], [0.03, 0.01])

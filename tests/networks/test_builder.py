@@ -69,6 +69,12 @@ def test_a_counterpart_differs_in_structure_and_not_in_shapes(name, options, exp
     assert same == (name == "residual_unet" and not options.get("upsampling"))
 
 
+def test_one_that_is_to_be_averaged_differs_in_its_up_sampling_alone():
+    vnet = NetworkSpec(name="vnet", options={"upsampling": "linear"})
+    assert counterpart(vnet, averageable=True).options == {"upsampling": "nearest"}
+    assert counterpart(NetworkSpec(name="vnet"), averageable=True).options == {"upsampling": "transposed"}
+
+
 def test_other_networks_are_their_own_counterpart():
     spec = NetworkSpec(name="monai:DynUNet")
     assert counterpart(spec) == spec

@@ -64,8 +64,13 @@ class CoLearning(TwoStudents):
     tuned = "as mean_teacher; one run on validation scans (benchmarks/results/rivals_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = CoLearningParameters
     presets = {
-        "paper": {**LEFT_ATRIUM, "network": {"name": "vnet", "options": {"upsampling": "linear"}}},
-        # losses as tuned for Mean Teacher; the average of two structures predicts nonsense, however alike their shapes
+        # of two starts the average of eq. 1 is no network, so they start alike
+        "paper": {
+            **LEFT_ATRIUM,
+            "network": {"name": "vnet", "options": {"upsampling": "linear"}},
+            "hyper": {"same_start": True},
+        },
+        # losses as tuned for Mean Teacher; one teacher per student, and students that may differ in more
         "recommended": {
             "hyper": {
                 "cross_entropy_weight": 1.0,

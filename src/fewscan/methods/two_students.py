@@ -3,9 +3,11 @@
 (1)  theta_T <- (1 - alpha - beta) theta_T + alpha theta_1 + beta theta_2
 
 Weights can be averaged where their shapes are the same (`counterpart` has other structures of the same shapes), but the
-average is a good network only where they also mean the same: of students from two starts, or of two structures that
-read the same weights differently, it predicts nonsense however well they do. ``teacher="per_student"`` averages
-predictions instead, (alpha p_T1 + beta p_T2) / (alpha + beta), and lets backbones differ as they like.
+average is a network only where they also mean the same: of students from two starts, or of a plain and a residual one,
+it predicts nonsense however well they do. Students from one start that differ in their up-sampling alone can be
+averaged, at a price: on validation hippocampi Dice 0.838, where ``teacher="per_student"`` had 0.861
+(benchmarks/results/rivals_tuning.json). That averages predictions, (alpha p_T1 + beta p_T2) / (alpha + beta), and lets
+backbones differ as they like.
 """
 
 from typing import Literal
@@ -46,7 +48,7 @@ class TwoStudents(Method):
             If they are to start alike or to be averaged, and their shapes differ.
         """
         hyper, kind = self.hyper, Teacher if self.hyper.teacher == "averaged" else TeacherEnsemble
-        self.second_spec = counterpart(build.spec) if hyper.second is None else varied(build.spec, hyper.second)
+        self.second_spec = self._other(build.spec) if hyper.second is None else varied(build.spec, hyper.second)
         self.first, self.second = build(), build(self.second_spec)
         if hyper.same_start or hyper.teacher == "averaged":
             self._check_shapes()
@@ -54,6 +56,9 @@ class TwoStudents(Method):
             self.second.load_state_dict(self.first.state_dict())
         ema = {"decay": 1 - hyper.alpha - hyper.beta, "weights": [hyper.alpha, hyper.beta], "mode": hyper.teacher_mode}
         self.teacher = kind(self.first, self.second, **ema)
+
+    def _other(self, spec: NetworkSpec) -> NetworkSpec:
+        return counterpart(spec, averageable=self.hyper.teacher == "averaged")
 
     def _check_shapes(self) -> None:
         try:

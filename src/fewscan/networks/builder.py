@@ -74,16 +74,23 @@ def varied(spec: NetworkSpec, change: NetworkSpec) -> NetworkSpec:
     return NetworkSpec(name=spec.name, options={**spec.options, **change.options})
 
 
-def counterpart(spec: NetworkSpec) -> NetworkSpec:
-    """Return another structure whose parameters have the same names and shapes, so that the two can be averaged.
+def counterpart(spec: NetworkSpec, *, averageable: bool = False) -> NetworkSpec:
+    """Return another structure whose parameters have the same names and shapes.
 
     Nearest-neighbour instead of linear up-sampling and, of a U-Net or V-Net, residual instead of plain levels; or the
     other way round. Transposed convolutions have no such partner, and networks of MONAI no counterpart but themselves.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    averageable : bool
+        Change the up-sampling alone. A plain and a residual network read the same weights differently, so that the
+        average of two such networks is none.
     """
     if spec.name not in _DEFAULT_UPSAMPLING:
         return spec
     upsampling = spec.options.get("upsampling", _DEFAULT_UPSAMPLING[spec.name])
     other: dict[str, object] = {"upsampling": _PARTNERS.get(upsampling, upsampling)}
-    if spec.name in _FREE_SHORTCUTS:
+    if spec.name in _FREE_SHORTCUTS and not averageable:
         other["residual"] = not spec.options.get("residual", False)
     return NetworkSpec(name=spec.name, options={**spec.options, **other})
