@@ -54,6 +54,15 @@ def test_an_unfinished_study_grows(opened, study, finished, tmp_path):
     assert "NOT FINISHED" not in (kept / "tables.md").read_text()
 
 
+def test_cells_that_the_study_no_longer_names_go(opened, tmp_path):
+    kept = tmp_path / "kept"
+    keep(opened, kept)
+    first = cell_folder(kept, opened.cells[0])
+    first.rename(first.with_name("supervised-recommended-n1-seed0-00000000"))
+    keep(opened, kept)
+    assert {path.name for path in (kept / "cells").iterdir()} == {cell.name for cell in opened.cells}
+
+
 def test_another_folder(tmp_path):
     with pytest.raises(DataError, match="holds no kept study"):
         write_tables(tmp_path)

@@ -39,7 +39,8 @@ DIGITS = 12
 def keep(opened: StudyFolder, target: Path) -> list[str]:
     """Copy what is kept of a study into ``target`` and make its tables there; return the finished cells by name.
 
-    Cells that ``target`` holds from before stay, so that a study can be kept again as it grows.
+    Cells that ``target`` holds from before stay, so that a study can be kept again as it grows; those that the study no
+    longer names go.
     """
     study = opened.study.model_dump(mode="json", exclude_defaults=True) | {"data": Path(opened.study.data).name}
     write_atomically(target / STUDY_FILE, yaml.safe_dump(study, sort_keys=False, allow_unicode=True).encode())
@@ -47,6 +48,9 @@ def keep(opened: StudyFolder, target: Path) -> list[str]:
     done = [cell for cell in opened.cells if state_of(cell_folder(opened.folder, cell)) is State.FINISHED]
     for cell in done:
         _keep_cell(cell, opened.folder, target)
+    named = {cell_folder(target, cell) for cell in opened.cells}
+    for folder in {path.parent for path in target.glob(f"cells/*/{CELL_FILE}")} - named:
+        shutil.rmtree(folder)
     for name in PICTURES:
         if (opened.folder / name).is_file():
             shutil.copyfile(opened.folder / name, target / name)
