@@ -29,8 +29,9 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "hippocampus_all": {
         "data": "Dataset004_Hippocampus",
         "train": [
-            *("--iterations", "10000", "--set", "batch={labelled: 4, unlabelled: 0}"),
-            *("--set", "hyper.label_weight=10"),  # 0.856 against 0.850 with 5 on validation slices
+            *("--iterations", "8000", "--set", "batch={labelled: 4, unlabelled: 0}"),
+            # 0.876 instead of 0.846 on validation slices: without augmentation the network knows its scans by heart
+            *("--set", "augmentation=standard", "--set", "hyper.label_weight=10"),
         ],
     },
     # as in examples/study_rivals_hippocampus.yaml, so the run of its cell serves here too
