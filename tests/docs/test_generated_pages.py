@@ -31,7 +31,7 @@ def test_a_page_holds_what_the_method_declares():
     assert len(equations) == 2
     block = page.split("```text\n")[1].split("\n```")[0]
     assert block.splitlines() == equations
-    assert "| `temperature` | `1` | `0.5` | T of p\\_T^(1/T), below 1 makes targets surer | 1: as published |" in page
+    assert "| `temperature` | `1` | `0.5` | tau of p\\_T^(1/tau) | below 1 is surer, 1 as published |" in page
     assert "| `optimiser.name` | `sgd` | `adamw` |" in page
     assert "fewscan train DATA --method mean_teacher --labelled 4 --out RUN" in page
     assert "fewscan predict RUN SCANS --out PREDICTIONS" in page
