@@ -10,6 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fewscan.data.case import Dataset
+from fewscan.data.fingerprint import take_fingerprint
+from fewscan.data.layouts import load_dataset
+from fewscan.data.plan import Plan
+from fewscan.data.planning import derive_plan
+
 Factory = Callable[..., Path]
 
 
@@ -150,3 +156,15 @@ def manifest_dataset(tmp_path: Path) -> Factory:
         return path
 
     return make
+
+
+@pytest.fixture
+def dataset(nnunet_dataset: Factory) -> Dataset:
+    """case_000..002 labelled, 003 and 004 unlabelled, 005 test with a label."""
+    return load_dataset(nnunet_dataset())
+
+
+@pytest.fixture
+def plan(dataset: Dataset) -> Plan:
+    """The plan that all scans of `dataset` suggest."""
+    return derive_plan(dataset, take_fingerprint(dataset, [case.id for case in dataset]))

@@ -4,22 +4,9 @@ import json
 
 import pytest
 
-from fewscan.data.fingerprint import take_fingerprint
-from fewscan.data.layouts import load_dataset
-from fewscan.data.planning import derive_plan
 from fewscan.data.same_plan import require_same_plan
 from fewscan.data.store import prepare_store
 from fewscan.errors import UsageError
-
-
-@pytest.fixture
-def dataset(nnunet_dataset):
-    return load_dataset(nnunet_dataset())
-
-
-@pytest.fixture
-def plan(dataset):
-    return derive_plan(dataset, take_fingerprint(dataset, [case.id for case in dataset]))
 
 
 def test_another_plan_is_refused_for_a_whole_store_alone(dataset, plan, tmp_path):

@@ -41,17 +41,6 @@ class Count:
         pass
 
 
-@pytest.fixture
-def dataset(nnunet_dataset):
-    """case_000..002 labelled, 003 and 004 unlabelled, 005 test with a label."""
-    return load_dataset(nnunet_dataset())
-
-
-@pytest.fixture
-def plan(dataset):
-    return derive_plan(dataset, take_fingerprint(dataset, [case.id for case in dataset]))
-
-
 def files(store):
     return {path.relative_to(store): path.stat().st_mtime_ns for path in (store / "cases").rglob("*.*")}
 
