@@ -18,7 +18,7 @@ from fewscan.seeding import generator_for
 FloatArray = npt.NDArray[np.float32]
 LabelArray = npt.NDArray[np.uint8]
 SoftMasks = Callable[[str, Sequence[int], Sequence[int]], FloatArray]
-"""Maps the id of a case to class probabilities (classes, *axes) on its prepared grid."""
+"""Maps id, start and size of a patch, on the prepared grid of its case, to class probabilities (classes, *size)."""
 
 
 class PatchSource(Protocol):

@@ -113,9 +113,10 @@ def list_cells(study: Study, dataset: Dataset) -> list[Cell]:
         When no test case carries a label.
     """
     parts = _Parts(study, dataset, choose_test(study, dataset))
+    amounts = [(amount, _resolve(amount, parts)) for amount in study.labelled]
     wanted = [
-        (entry, _resolve(amount, parts))
-        for amount in study.labelled
+        (entry, labelled)
+        for amount, labelled in amounts
         for entry in study.methods
         if entry.labelled is None or amount in entry.labelled
     ]

@@ -104,7 +104,7 @@ def kept_scans(out: Path, case_ids: Collection[str], earlier: Mapping[str, Any] 
     return [
         scan
         for scan in scans
-        if scan["id"] not in case_ids and all((out / Path(name).name).is_file() for name in scan["files"])
+        if scan.get("id") not in case_ids and all((out / Path(name).name).is_file() for name in scan.get("files", [""]))
     ]
 
 
