@@ -16,6 +16,11 @@ def test_presets_differ():
     assert augmentation("standard").turn_planes == ()
 
 
+def test_unmirrored_leaves_the_rest():
+    assert augmentation("flips").unmirrored() == augmentation("none")
+    assert augmentation("standard").model_copy(update={"flip_axes": (0,)}).unmirrored() == augmentation("standard")
+
+
 def test_unknown_preset_names_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'standard'"):
         augmentation("standart")

@@ -1,8 +1,9 @@
+from dataclasses import replace
 from math import inf, isnan
 
 import pytest
 
-from fewscan.experiments.against_baseline import compare_with_baseline, differences
+from fewscan.experiments.against_baseline import compare_with_baselines, differences
 from fewscan.experiments.averages import Key, make_lines
 from fewscan.experiments.collect import collect
 from fewscan.experiments.state import AS_PREDICTED
@@ -12,7 +13,8 @@ DICE = Key(AS_PREDICTED, "ball", "dice")
 
 def _comparisons(folder, cells, key=DICE):
     lines = make_lines(cells, collect(folder, cells))
-    return {item.row.labelled.count: item for item in compare_with_baseline(lines, "supervised") if item.key == key}
+    compared = compare_with_baselines(lines, ["supervised"])["supervised"]
+    return {item.row.labelled.count: item for item in compared if item.key == key}
 
 
 def test_paired_by_case_over_seeds_and_corrected(cells, finished):
@@ -28,6 +30,34 @@ def test_paired_by_case_over_seeds_and_corrected(cells, finished):
     assert (found[3].better, found[3].worse) == (0, 6)
     assert [found[count].p_holm for count in (1, 3)] == pytest.approx([4 / 64, 4 / 64])
     assert found[1].seeds == (0, 1)
+
+
+def test_scans_of_one_patient_are_no_independent_tests(cells, finished):
+    """Six scans of three patients: of 2^3 sign patterns two are as extreme, so p = 2/8 and not 2/64."""
+    patients = {f"test{k}": f"patient{k // 2}" for k in range(6)}
+    cells = [replace(cell, split=cell.split.model_copy(update={"test_groups": patients})) for cell in cells]
+    item = _comparisons(finished, cells)[1]
+    assert (item.test.n, item.better) == (3, 3)
+    assert item.test.p == pytest.approx(2 / 8)
+    assert item.test.mean_difference == pytest.approx(0.1)
+
+
+def test_a_pair_compared_both_ways_is_corrected_once(cells, finished):
+    lines = make_lines(cells, collect(finished, cells))
+    found = compare_with_baselines(lines, ["supervised", "other"])
+    there, back = ([item for item in found[name] if item.key == DICE] for name in ("supervised", "other"))
+    assert [item.p_holm for item in there] == [item.p_holm for item in back] == pytest.approx([4 / 64, 4 / 64])
+    assert [item.test.mean_difference for item in there] == pytest.approx([-item.test.mean_difference for item in back])
+
+
+def test_the_gain_of_every_draw_is_told(cells, finish, tmp_path):
+    dice = {("supervised", 0): 0.5, ("supervised", 1): 0.6, ("other", 0): 0.7, ("other", 1): 0.55}
+    for cell in cells:
+        finish(tmp_path, cell, dice[cell.row.method, cell.seed], hd95_mm=inf if cell.seed else 2.0)
+    assert _comparisons(tmp_path, cells)[1].by_seed == pytest.approx((0.2, -0.05))
+    apart = _comparisons(tmp_path, cells, Key(AS_PREDICTED, "ball", "hd95_mm"))[1]
+    assert apart.by_seed[0] == 0
+    assert isnan(apart.by_seed[1])
 
 
 def test_only_seeds_that_both_have(cells, finish, tmp_path):

@@ -147,6 +147,23 @@ def test_files(outputs, tmp_path):
     assert r"\begin{tabular}" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
 
 
+def test_every_class_has_a_gap_of_its_own(study, cells, finish, tmp_path):
+    """Ball goes 0.5 -> 0.6 on the way to 0.7, half of its gap; box 0.6 -> 0.8 on the way to 0.8, all of it."""
+    dice = {("supervised", "n1"): (0.5, 0.6), ("other", "n1"): (0.6, 0.8), ("supervised", "all"): (0.7, 0.8)}
+    for cell in cells:
+        if scores := dice.get((cell.row.method, cell.row.labelled.name)):
+            finish(tmp_path, cell, scores[0], second_dice=scores[1])
+    Outputs(study, cells, collect(tmp_path, cells)).write(tmp_path)
+    shares = {
+        row["class"]: row["gap_recovered"]
+        for row in _read(tmp_path / "summary.csv")
+        if (row["method"], row["metric"], row["scored"]) == ("other", "dice", "as predicted")
+    }
+    assert {name: float(share) for name, share in shares.items() if share != "n/a"} == pytest.approx(
+        {"ball": 0.5, "box": 1.0, "mean over classes": 0.75}
+    )
+
+
 def test_several_classes_have_a_table_of_their_own(study, cells, finish, tmp_path):
     finish(tmp_path, cells[0], 0.6, second_dice=0.8)
     outputs = Outputs(study, cells, collect(tmp_path, cells))

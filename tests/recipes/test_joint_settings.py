@@ -95,7 +95,7 @@ def test_round_0_with_a_teacher_is_that_method_as_recommended_with_the_weights_o
     assert (stage.method, stage.hyper) == ("mean_teacher", alone.hyper)
 
 
-def test_registration_has_its_own_settings_and_no_augmentation():
+def test_registration_has_its_own_settings_and_the_augmentation_of_the_run():
     changed = {"hyper.registration.loss.label_weight": 3.0, "hyper.registration.batch.unlabelled": 6}
     settings = _settings(patch_size=[16, 16], **changed)
     stage = stage_settings(settings, "registration", round_number=2, steps=5)
@@ -104,7 +104,7 @@ def test_registration_has_its_own_settings_and_no_augmentation():
     assert stage.batch.unlabelled == 6
     assert stage.network.name == "mrregnet"
     assert stage.network.options["output_stride"] == 2
-    assert stage.augmentation == augmentation("none")
+    assert stage.augmentation == augmentation("standard")
     assert stage.patch_size is None
 
 

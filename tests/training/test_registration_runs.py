@@ -55,6 +55,16 @@ def test_a_run_ends_in_a_model_that_registers(finished, store):
     assert predictor.displacement(*scans).shape == (3, 20, 18, 16)
 
 
+def test_no_scan_is_laid_onto_a_mirror_image(store, tmp_path):
+    """Flips and turns are all that the preset `flips` does, so leaving them out is no augmentation at all."""
+    mirrored, plain, augmented = (
+        _train(store, tmp_path / name, labelled=2, settings={"augmentation": name})
+        for name in ("flips", "none", "standard")
+    )
+    assert _same_weights(mirrored, plain)
+    assert not _same_weights(augmented, plain)
+
+
 def test_every_term_is_logged_and_every_step_has_labelled_pairs(finished):
     for record in _records(finished, "step"):
         assert list(record["terms"]) == ["similarity", "labels", "smoothness"]

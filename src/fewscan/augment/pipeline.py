@@ -108,19 +108,25 @@ def augment_whole(
     moved = transform.apply_image(images, background=background)
     if labels is not None:
         labels = transform.apply_label(labels, interpolation=settings.label_interpolation)
-    moved = augment_intensities(moved, settings=settings, generator=generator)
     if inside is not None:
         reached = transform.apply_image(inside, background=inside.new_zeros(len(inside), 1))
         inside = (reached > _FULLY).to(inside.dtype)
+    moved = augment_intensities(moved, inside, settings=settings, generator=generator)
+    if inside is not None:
         moved = torch.where(inside > 0, moved, background.to(moved).reshape(*background.shape, *[1] * (moved.ndim - 2)))
     return moved, labels, inside
 
 
 @torch.no_grad()
-def augment_intensities(images: Tensor, *, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Apply the intensity transforms alone to images (B, C, *spatial); returns a new tensor."""
+def augment_intensities(
+    images: Tensor, inside: Tensor | None = None, *, settings: Augmentation, generator: torch.Generator
+) -> Tensor:
+    """Apply the intensity transforms alone to images (B, C, *spatial); returns a new tensor.
+
+    Where ``inside`` (B, 1, *spatial) is given, only what lies inside counts, and the rest may come out as anything.
+    """
     check_generator(generator)
-    effects: list[tuple[Effect, Callable[[Tensor, Tensor], Tensor], bool]] = [
+    effects: list[tuple[Effect, Callable[[Tensor, Tensor, Tensor | None], Tensor], bool]] = [
         (settings.noise, partial(add_noise, generator=generator), False),
         (settings.blur, blur, False),
         (settings.brightness, shift_brightness, False),
@@ -133,7 +139,7 @@ def augment_intensities(images: Tensor, *, settings: Augmentation, generator: to
         chosen, strength = draw(effect, tuple(images.shape[:2]), generator=generator, logarithmic=logarithmic)
         if len(chosen):
             rows = chosen.to(images.device)
-            result[rows] = apply(result[rows], strength[chosen])
+            result[rows] = apply(result[rows], strength[chosen], None if inside is None else inside[rows])
     return result
 
 

@@ -56,7 +56,8 @@ class Augmentation(Settings):
     Attributes
     ----------
     flip_axes : tuple of int or None
-        Spatial axes that are mirrored, each in half of the samples; None means every axis, empty none.
+        Spatial axes that are mirrored, each in half of the samples; None means every axis, empty none. Registration
+        networks learn without flips and turns.
     turn_planes : tuple of pairs of int or None
         Planes that are turned by 0, 90, 180 or 270 degrees, equally often; None means every plane whose two sides are
         equal, empty none.
@@ -115,6 +116,10 @@ class Augmentation(Settings):
             msg = f"a plane needs two different axes, got turn_planes {self.turn_planes}"
             raise ValueError(msg)
         return self
+
+    def unmirrored(self) -> Self:
+        """Return the same without flips and 90-degree turns."""
+        return self.model_copy(update={"flip_axes": (), "turn_planes": ()})
 
 
 # Flips and turns are left out of `standard`: a flip makes labels wrong that tell left from right, and blurs the

@@ -38,6 +38,8 @@ class Split(Settings):
         Never read during training.
     seed : int
         Of the order that parts were drawn from.
+    test_groups : dict of str to str
+        Group (patient) of the test cases that have one: scans of one patient are no independent tests.
     notes : tuple of str
         What a reader should know of the drawing, such as a count exceeded because groups stay whole.
     """
@@ -47,6 +49,7 @@ class Split(Settings):
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     seed: int = 0
+    test_groups: dict[str, str] = {}
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -209,5 +212,6 @@ def _collect(
         validation=tuple(ids[Part.VALIDATION]),
         test=tuple(ids[Part.TEST]),
         seed=seed,
+        test_groups={case.id: case.group for case in dataset if case.id in ids[Part.TEST] and case.group is not None},
         notes=tuple(notes),
     )

@@ -1,14 +1,17 @@
-"""Is a method better than the baseline with the same labels? Paired by test case, each case averaged over the seeds.
+"""Is a method better than a baseline with the same labels? Paired by test case, each case averaged over the seeds.
 
 Wilcoxon signed-rank test, bootstrap interval of the mean difference, and Holm's correction over all comparisons of one
-metric and class, that is over the study's methods, presets and labelled counts. Only seeds that both have are compared.
+metric and class, that is over the study's methods, presets, labelled counts and baselines; a pair of methods that is
+compared both ways counts once. Only seeds that both have are compared. Scans of one patient are averaged first, as
+tests take their pairs for independent.
+
 Where just one of the two leaves out a class that the truth lacks too, it has the best score in that pair (see
 `fewscan.metrics.summary.compare`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan, nan
+from math import isinf, isnan, nan
 
 from fewscan.experiments.averages import Key, Line, mean_of
 from fewscan.experiments.cells import Row
@@ -47,11 +50,14 @@ class Comparison:
     seeds : tuple of int
         Those that both have.
     mean, baseline_mean : float
-        Over cases, each averaged over these seeds.
+        Over cases, each averaged over these seeds, or over patients.
+    by_seed : tuple of float
+        Mean difference in each of these seeds: whether a gain holds for other labelled scans. NaN where both means are
+        infinite.
     low, high : float
         95 % bootstrap interval of the mean difference; NaN where a difference is infinite.
     better, worse : int
-        Cases in which the method scores better (worse).
+        Cases (patients, where some have several scans) in which the method scores better (worse).
     test : PairedTest
         Differences are method minus baseline.
     p_holm : float
@@ -64,6 +70,7 @@ class Comparison:
     seeds: tuple[int, ...]
     mean: float
     baseline_mean: float
+    by_seed: tuple[float, ...]
     low: float
     high: float
     better: int
@@ -83,14 +90,20 @@ def upper_bound_line(line: Line, lines: Sequence[Line], baseline: str) -> Line |
     return _nearest(line, [other for other in lines if other.row.labelled.is_all], baseline)
 
 
-def compare_with_baseline(lines: Sequence[Line], baseline: str) -> list[Comparison]:
-    """Compare every other line with the baseline's, in every tested metric and class."""
-    compared: list[Comparison] = []
-    for line in lines:
-        other = baseline_line(line, lines, baseline)
-        if line.row.method != baseline and other is not None:
-            compared += _compare_lines(line, other)
-    return _correct(compared)
+def compare_with_baselines(lines: Sequence[Line], baselines: Sequence[str]) -> dict[str, list[Comparison]]:
+    """Compare every other line with each baseline's, in every tested metric and class."""
+    pairs = [
+        (name, line, other)
+        for name in baselines
+        for line in lines
+        if line.row.method != name and (other := baseline_line(line, lines, name)) is not None
+    ]
+    compared = [(name, item) for name, line, other in pairs for item in _compare_lines(line, other)]
+    corrected = _correct([item for _, item in compared])
+    found: dict[str, list[Comparison]] = {name: [] for name in baselines}
+    for (name, _), item in zip(compared, corrected, strict=True):
+        found[name].append(item)
+    return found
 
 
 def differences(line: Line, other: Line) -> list[str]:
@@ -110,6 +123,7 @@ def _nearest(line: Line, others: Sequence[Line], baseline: str) -> Line | None:
 def _compare_lines(line: Line, other: Line) -> list[Comparison]:
     ours, theirs = ({result.cell.seed: result for result in each.results} for each in (line, other))
     seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    groups = ours[seeds[0]].cell.split.test_groups if seeds else {}
     compared = []
     for scored in EVALUATIONS if seeds else ():
         first = [_by_key(ours[seed], scored) for seed in seeds]
@@ -117,43 +131,62 @@ def _compare_lines(line: Line, other: Line) -> list[Comparison]:
         for key in first[0]:
             if key.metric in TESTED_METRICS and all(key in scores for scores in (*first, *second)):
                 pairs = list(zip((s[key] for s in first), (s[key] for s in second), strict=True))
-                compared.append(_compare_scores(line.row, other.row, key, seeds, pairs))
+                compared.append(_compare_scores(line.row, other.row, key, seeds, pairs, groups))
     return compared
 
 
 def _compare_scores(
-    row: Row, baseline: Row, key: Key, seeds: tuple[int, ...], pairs: Sequence[tuple[Scores, Scores]]
+    row: Row,
+    baseline: Row,
+    key: Key,
+    seeds: tuple[int, ...],
+    pairs: Sequence[tuple[Scores, Scores]],
+    groups: Mapping[str, str],
 ) -> Comparison:
     higher_is_better = key.metric in HIGHER_IS_BETTER
     best = 1.0 if higher_is_better else 0.0
-    candidate, reference = [], []
+    by_unit: dict[tuple[bool, str], list[tuple[float, float]]] = {}  # a patient, or a case that has none
+    by_seed: list[list[tuple[float, float]]] = [[] for _ in pairs]
     for case in pairs[0][0]:
         ours, theirs = [], []
-        for first, second in pairs:
+        for (first, second), of_seed in zip(pairs, by_seed, strict=True):
             a, b = first[case], second[case]
             if not (isnan(a) and isnan(b)):
                 ours.append(best if isnan(a) else a)
                 theirs.append(best if isnan(b) else b)
+                of_seed.append((ours[-1], theirs[-1]))
         if ours:
-            candidate.append(mean_of(ours))
-            reference.append(mean_of(theirs))
+            unit = (case in groups, groups.get(case, case))
+            by_unit.setdefault(unit, []).append((mean_of(ours), mean_of(theirs)))
+    candidate, reference = ([mean_of([pair[k] for pair in scans]) for scans in by_unit.values()] for k in (0, 1))
     test = paired_test(candidate, reference)
     # two infinite distances do not differ
     gains = [0.0 if a == b else a - b for a, b in zip(candidate, reference, strict=True)]
     low, high = bootstrap_interval(gains)
     better, worse = (test.higher, test.lower) if higher_is_better else (test.lower, test.higher)
-    return Comparison(row, baseline, key, seeds, mean_of(candidate), mean_of(reference), low, high, better, worse, test)
+    means = [[mean_of([pair[k] for pair in of_seed]) for k in (0, 1)] for of_seed in by_seed]
+    return Comparison(
+        row=row,
+        baseline=baseline,
+        key=key,
+        seeds=seeds,
+        mean=mean_of(candidate),
+        baseline_mean=mean_of(reference),
+        by_seed=tuple(nan if isinf(a) and isinf(b) else a - b for a, b in means),
+        low=low,
+        high=high,
+        better=better,
+        worse=worse,
+        test=test,
+    )
 
 
 def _correct(compared: Sequence[Comparison]) -> list[Comparison]:
-    families: dict[Key, list[int]] = {}
-    for index, item in enumerate(compared):
-        families.setdefault(item.key, []).append(index)
-    corrected = list(compared)
-    for members in families.values():
-        for index, p in zip(members, holm([compared[index].test.p for index in members]), strict=True):
-            corrected[index] = replace(compared[index], p_holm=p)
-    return corrected
+    families: dict[Key, dict[frozenset[Row], float]] = {}
+    for item in compared:
+        families.setdefault(item.key, {})[frozenset((item.row, item.baseline))] = item.test.p
+    corrected = {key: dict(zip(pairs, holm(list(pairs.values())), strict=True)) for key, pairs in families.items()}
+    return [replace(item, p_holm=corrected[item.key][frozenset((item.row, item.baseline))]) for item in compared]
 
 
 def _by_key(result: Result, scored: str) -> dict[Key, Scores]:

@@ -87,7 +87,7 @@ def _as_plain(cell: Cell) -> dict[str, Any]:
         "preset": cell.row.preset,
         "labelled": {"is_all": labelled.is_all, "count": labelled.count, "name": labelled.name},
         "settings": cell.settings.model_dump(mode="json"),
-        "split": cell.split.model_dump(mode="json", include={"labelled", "validation", "test", "seed"}),
+        "split": cell.split.model_dump(mode="json", include={"labelled", "validation", "test", "test_groups", "seed"}),
         "digest": cell.digest,
         "predictor": cell.predictor,
         "trained_in": cell.trained_in,

@@ -7,12 +7,12 @@ from itertools import chain
 from math import nan
 from pathlib import Path
 
-from fewscan.experiments.against_baseline import Comparison, compare_with_baseline
+from fewscan.experiments.against_baseline import Comparison, compare_with_baselines
 from fewscan.experiments.averages import Key, Line, main_label, make_lines
 from fewscan.experiments.cells import Cell
 from fewscan.experiments.collect import Result, csv_number, tidy_csv
 from fewscan.experiments.curve import Curve, save_curve
-from fewscan.experiments.gap import GapShare, gap_shares
+from fewscan.experiments.gap import gap_shares
 from fewscan.experiments.state import AS_PREDICTED
 from fewscan.experiments.study import Study
 from fewscan.experiments.study_tables import StudyTables
@@ -58,8 +58,8 @@ class Outputs:
         self.lines = make_lines(cells, results)
         self.label = main_label(self.lines)
         self.dice = Key(AS_PREDICTED, self.label, "dice")
-        self.comparisons = compare_with_baseline(self.lines, study.baseline)
-        self.further = {name: compare_with_baseline(self.lines, name) for name in study.also_against}
+        self.further = compare_with_baselines(self.lines, [study.baseline, *study.also_against])
+        self.comparisons = self.further.pop(study.baseline)
         self.shares = gap_shares(self.lines, study.baseline, self.dice)
         self.maker = StudyTables(study, self.lines, label=self.label)
 
@@ -97,7 +97,7 @@ class Outputs:
             MARKDOWN: self.markdown(),
             LATEX: "\n".join([*(f"% {line.strip()}" for line in self._standing()), *map(to_latex, self.tables)]),
             SCORES: tidy_csv(self.results),
-            SUMMARY: summary_csv(self.lines, self.shares),
+            SUMMARY: summary_csv(self.lines, self.study.baseline),
             COMPARISON: comparison_csv([*self.comparisons, *chain.from_iterable(self.further.values())]),
         }
         for name, text in files.items():
@@ -144,9 +144,10 @@ class Outputs:
         return points
 
 
-def summary_csv(lines: Iterable[Line], shares: Iterable[GapShare]) -> str:
+def summary_csv(lines: Sequence[Line], baseline: str) -> str:
     """Return every mean and spread, one line per row, what was scored, class and metric; overlap as fractions."""
-    share_of = {share.row: share.share for share in shares}
+    keys = {key for line in lines for key in line.averages if key.metric == "dice" and key.scored == AS_PREDICTED}
+    share_of = {(key, share.row): share.share for key in keys for share in gap_shares(lines, baseline, key)}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     head = ["method", "preset", "labelled", "annotated_min", "annotated_max", "seeds", "seeds_planned", "scored"]
@@ -157,7 +158,7 @@ def summary_csv(lines: Iterable[Line], shares: Iterable[GapShare]) -> str:
         start = [row.method, row.preset, row.labelled.count, *line.annotated, len(line.results), line.planned]
         cost = [line.training_seconds, line.peak_memory_mib]
         for key, average in line.averages.items():
-            share = share_of.get(row, nan) if key.metric == "dice" and key.scored == AS_PREDICTED else nan
+            share = share_of.get((key, row), nan)
             numbers = [average.mean, average.standard_deviation, average.n, average.infinite, average.mean_finite]
             values = [csv_number(value) for value in (*numbers, share, *cost)]
             writer.writerow([*start, key.scored, key.label, key.metric, *values])
@@ -169,13 +170,24 @@ def comparison_csv(comparisons: Iterable[Comparison]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     head = ["method", "preset", "baseline", "baseline_preset", "labelled", "scored", "class", "metric", "seeds"]
-    head += ["cases", "mean", "baseline_mean", "mean_difference", "low", "high", "median_difference", "better"]
+    head += [
+        "cases",
+        "mean",
+        "baseline_mean",
+        "mean_difference",
+        "by_seed",
+        "low",
+        "high",
+        "median_difference",
+        "better",
+    ]
     writer.writerow([*head, "worse", "rank_biserial", "p", "p_holm"])
     for item in comparisons:
         row, other, key, test = item.row, item.baseline, item.key, item.test
         start = [row.method, row.preset, other.method, other.preset, row.labelled.count]
         start += [key.scored, key.label, key.metric, len(item.seeds), test.n]
-        numbers = [item.mean, item.baseline_mean, test.mean_difference, item.low, item.high, test.median_difference]
-        numbers += [item.better, item.worse, test.rank_biserial, test.p, item.p_holm]
-        writer.writerow([*start, *(csv_number(value) for value in numbers)])
+        numbers = [csv_number(value) for value in (item.mean, item.baseline_mean, test.mean_difference)]
+        numbers.append(" ".join(str(csv_number(value)) for value in item.by_seed))
+        more = [item.low, item.high, test.median_difference, item.better, item.worse, test.rank_biserial, test.p]
+        writer.writerow([*start, *numbers, *(csv_number(value) for value in (*more, item.p_holm))])
     return text.getvalue()

@@ -147,17 +147,18 @@ class StudyTables:
                     number(factor * item.mean, 2),
                     number(factor * item.baseline_mean, 2),
                     number(factor * item.test.mean_difference, 2, sign=True),
+                    " ".join(number(factor * gain, 2, sign=True) for gain in item.by_seed),
                     _interval(factor * item.low, factor * item.high),
                     f"{item.better}/{item.worse}/{item.test.n}",
                     p_value(item.test.p),
                     p_value(item.p_holm),
                 )
             )
-        head = ("method", "labelled", "metric", "mean", "baseline", "difference", "95 % interval")
+        head = ("method", "labelled", "metric", "mean", "baseline", "difference", "by draw", "95 % interval")
         notes = (
             "Wilcoxon signed-rank test, paired by test case, each case averaged over seeds; bootstrap interval of the "
-            "mean difference; Holm over all methods and labelled counts of one metric. All metrics and classes, with "
-            "and without largest component: comparison.csv.",
+            "mean difference; by draw: the difference in each seed alone; Holm over all methods, labelled counts and "
+            "tables of one metric. All metrics and classes, with and without largest component: comparison.csv.",
         )
         title = f"Against {self.labels[against or self.study.baseline]} with the same labels ({self.label})"
         return Table(title, (*head, "better/worse/n", "p", "p (Holm)"), tuple(rows), notes, text_columns=3)

@@ -26,6 +26,10 @@ def general_notes(study: Study, lines: Sequence[Line]) -> list[str]:
         "deviation over seeds of the means over cases; LC: only the largest component of each class; annotated: "
         "labelled and validation scans; training in h:mm:ss, mean over seeds."
     ]
+    split = results[0].cell.split
+    units = len({split.test_groups.get(case_id, case_id) for case_id in split.test})
+    if units < len(split.test):
+        notes.append(f"Tests and intervals are over {units} patients, the scans of each averaged first.")
     if len(study.seeds) < FEW_SEEDS:
         notes.append(f"Fewer than {FEW_SEEDS} seeds: the spread between labelled subsets is hardly known.")
     return notes

@@ -117,4 +117,4 @@ class BCP(StudentTeacher):
 
     def after_step(self, step: int) -> None:
         """Move the teacher, eq. 5; during eq. 6 it copies the student."""
-        super().after_step(max(0, self.hyper.since_pretraining(step, self.context)))
+        super().after_step(0 if self.hyper.since_pretraining(step, self.context) < 0 else step)

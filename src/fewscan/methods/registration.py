@@ -52,10 +52,12 @@ class Registration(Method):
         },
         "recommended": {
             # fields are smooth: at half the resolution a step took a fifth of the time; integrated velocities did not
-            # fold, so labels may pull harder and smoothness less (benchmarks/results/registration_tuning.json)
+            # fold, so labels may pull harder and smoothness less; without augmentation a network knows its labelled
+            # scans by heart (benchmarks/results/registration_tuning.json)
             "network": {"name": "mrregnet", "options": {"output_stride": 2, "integration_steps": 5}},
             "optimiser": {"learning_rate": 1e-3},
-            "augmentation": "none",
+            "augmentation": "standard",
+            "iterations": 4000,
             "batch": {"labelled": 2, "unlabelled": 2},
             "hyper": {"label_weight": 5.0, "smoothness_weight": 0.1},
         },

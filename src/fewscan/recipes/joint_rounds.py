@@ -70,7 +70,7 @@ class JointTraining:
         self.hyper, self.plan, self.split = parameters_of(settings), run.plan, run.split
         self.rounds = self.hyper.rounds if self.split.unlabelled else 0
         self.registers = len(self.split.labelled) + len(self.split.unlabelled) > 1
-        self.lengths = stage_lengths(settings, rounds=self.rounds)
+        self.lengths = stage_lengths(settings, rounds=self.rounds, registers=self.registers)
         self.whole_plan = whole_scan_plan(self.plan, store, self.split)
         sides = zip(self.whole_plan.patch_size, self.plan.patch_size, strict=True)
         self.grid = tuple(max(pair) for pair in sides)
@@ -252,11 +252,9 @@ class JointTraining:
             registration, registration_spec = load_model(self.stage_folder(last, "registration"))
             save_model(folder / REGISTRATION_NAME, registration, registration_spec)
             wide = self.plan.model_copy(update={"patch_size": self.grid})
-            save_model(
-                folder / COMBINED_NAME,
-                combined,
-                spec.model_copy(update={"plan": wide, "network": combined_spec(combined.options)}),
-            )
+            # it has views of its own, and atlases that a mirrored scan would not fit
+            alone = {"plan": wide, "network": combined_spec(combined.options), "details": details | {"flip_axes": []}}
+            save_model(folder / COMBINED_NAME, combined, spec.model_copy(update=alone))
         save_model(folder / MODEL_NAME, network, spec)
         save_learning_curves(folder / "curves.png", read_log(folder / "log.jsonl"))
         summary = self.run.summary | {

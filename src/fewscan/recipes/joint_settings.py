@@ -144,8 +144,10 @@ def parameters_of(settings: TrainSettings) -> JointParameters:
     return JointParameters.parse(settings.hyper, source="settings of method joint")
 
 
-def stage_lengths(settings: TrainSettings, *, rounds: int) -> dict[tuple[int, Kind], int]:
+def stage_lengths(settings: TrainSettings, *, rounds: int, registers: bool = True) -> dict[tuple[int, Kind], int]:
     """Return the steps of each stage, by round and kind, in their order; they add up to ``iterations``.
+
+    Without a second scan nothing is registered, and the segmentation is given all steps.
 
     Raises
     ------
@@ -156,7 +158,8 @@ def stage_lengths(settings: TrainSettings, *, rounds: int) -> dict[tuple[int, Ki
     shares: dict[tuple[int, Kind], int] = {}
     for number in range(rounds + 1):
         shares[number, "segmentation"] = hyper.later_segmentation if number else hyper.first_segmentation
-        shares[number, "registration"] = hyper.later_registration if number else hyper.first_registration
+        if registers:
+            shares[number, "registration"] = hyper.later_registration if number else hyper.first_registration
     if settings.iterations < len(shares):
         raise UsageError(
             f"{settings.iterations} iterations cannot be divided among {len(shares)} stages",
@@ -195,7 +198,7 @@ def stage_settings(settings: TrainSettings, kind: Kind, *, round_number: int, st
             "network": stage.network,
             "batch": stage.batch,
             "patch_size": None,
-            "augmentation": Augmentation(),
+            "augmentation": settings.augmentation.unmirrored(),
             "optimiser": settings.optimiser.model_copy(update={"learning_rate": stage.learning_rate * rate}),
         }
     else:

@@ -30,6 +30,7 @@ from fewscan.networks.mrregnet import Level
 
 # lambda at full resolution; it doubles with every halving: 128, 64, 32, 16, 8 in 2-D (paper 1) and 16, 8, 4, 2 in 3-D
 FINEST_LAMBDA = {2: 8.0, 3: 2.0}
+_LEAST = 1e-3  # of a voxel with data, below which its value is not made up for
 
 
 class Pairs(NamedTuple):
@@ -120,12 +121,7 @@ def pair_terms(levels: Sequence[Level], pairs: Pairs, objective: Objective) -> d
         field = levels[k].displacement_vox
         size = field.shape[2:]
         images = _resized(images, size, objective)
-        moving, fixed, moving_inside, fixed_inside = _split_images(images, pairs)
-        weight = None
-        if moving_inside is not None and fixed_inside is not None:
-            with torch.no_grad():
-                weight = (fixed_inside * warp(moving_inside, field, padding="zeros")).squeeze(1)
-        terms["similarity"].append(objective.distance(warp(moving, field), fixed, weight))
+        terms["similarity"].append(_distance(images, field, pairs.moving.shape[1], objective))
         if masks is not None:
             masks = _resized(masks, size, objective)
             source, target = masks.chunk(2, dim=1)
@@ -134,6 +130,20 @@ def pair_terms(levels: Sequence[Level], pairs: Pairs, objective: Objective) -> d
             terms["labels"].append(soft_dice(warped, target, squared=True, include_background=True, batch=False))
         terms["smoothness"].append(objective.lambda_of(k, size, full_size) * squared_gradient(smooth))
     return {name: torch.stack(values).mean() for name, values in terms.items() if values}
+
+
+def image_distance(field_vox: Tensor, pairs: Pairs, objective: Objective) -> Tensor:
+    """Return 1 - NCC of pairs under a field of their own size, where both scans have data; a scalar.
+
+    Parameters
+    ----------
+    field_vox : Tensor
+        ``(pairs, dimensions, *size)``.
+    pairs : Pairs
+        Their masks are not looked at.
+    objective : Objective
+    """
+    return _distance(_stacked_images(pairs), field_vox, pairs.moving.shape[1], objective)
 
 
 def inverse_error(there_vox: Tensor, back_vox: Tensor) -> Tensor:
@@ -155,14 +165,22 @@ def _stacked_images(pairs: Pairs) -> Tensor:
     return torch.cat([pairs.moving * inside[0], pairs.fixed * inside[1], *inside], dim=1)
 
 
-def _split_images(stacked: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    channels = pairs.moving.shape[1]
+def _distance(stacked: Tensor, field: Tensor, channels: int, objective: Objective) -> Tensor:
+    """Return 1 - NCC of the warped and the fixed image, of images as `_stacked_images` returns them, of any size.
+
+    Images are sums over the voxels with data and insides say how many they were, so that dividing one by the other
+    gives averages that no padding has darkened: before the warp, where a size has been lowered, and in it, where a
+    voxel is interpolated from both.
+    """
     if stacked.shape[1] == 2 * channels:
-        moving, fixed = torch.split(stacked, channels, dim=1)
-        return moving, fixed, None, None
+        moving, fixed = stacked.chunk(2, dim=1)
+        return objective.distance(warp(moving, field), fixed)
     moving, fixed, moving_inside, fixed_inside = torch.split(stacked, [channels, channels, 1, 1], dim=1)
-    # sums over the voxels inside, divided by how many they were: averages that no padding has darkened
-    return moving / moving_inside.clamp_min(1e-3), fixed / fixed_inside.clamp_min(1e-3), moving_inside, fixed_inside
+    warped, reached = torch.split(
+        warp(torch.cat([moving, moving_inside], dim=1), field, padding="zeros"), [channels, 1], dim=1
+    )
+    weight = (fixed_inside * reached.detach()).squeeze(1)
+    return objective.distance(warped / reached.clamp_min(_LEAST), fixed / fixed_inside.clamp_min(_LEAST), weight)
 
 
 def _stacked_masks(pairs: Pairs) -> Tensor | None:

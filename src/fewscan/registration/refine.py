@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from fewscan.displacement import compose, exponentiate, resize_displacement, warp
+from fewscan.displacement import compose, exponentiate, resize_displacement
 from fewscan.losses.smoothness import squared_gradient
-from fewscan.registration.objective import Objective, Pairs
+from fewscan.registration.objective import Objective, Pairs, image_distance
 
 LEARNING_RATE_VOX = 0.05
 SQUARINGS = 5
@@ -81,10 +81,6 @@ def refinement_loss(
 ) -> Tensor:
     """Return the loss of a field at full resolution, as a scalar; arguments as in `refine`."""
     size = displacement_vox.shape[2:]
-    weight = None
-    if pair.moving_inside is not None and pair.fixed_inside is not None:
-        with torch.no_grad():
-            weight = (pair.fixed_inside * warp(pair.moving_inside, displacement_vox, padding="zeros")).squeeze(1)
-    distance = objective.distance(warp(pair.moving, displacement_vox), pair.fixed, weight)
+    distance = image_distance(displacement_vox, pair, objective)
     rough = objective.lambda_of(-1, size, size) * squared_gradient(displacement_vox)
     return similarity_weight * distance + smoothness_weight * rough

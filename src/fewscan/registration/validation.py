@@ -8,9 +8,9 @@ import torch
 
 from fewscan.data.prepared import PreparedCase
 from fewscan.data.sampling import centred_start, cut
-from fewscan.displacement import warp, warp_labels
+from fewscan.displacement import warp_labels
 from fewscan.registration.jacobian import fold_fraction, jacobian_determinant, sd_log_jacobian
-from fewscan.registration.objective import Pairs
+from fewscan.registration.objective import Pairs, image_distance
 from fewscan.registration.predictor import RegistrationPredictor
 from fewscan.training.validation import Validation, class_dice, mean_by_class
 
@@ -42,16 +42,19 @@ def validate_pairs(predictor: RegistrationPredictor, cases: Sequence[PreparedCas
         labels = torch.from_numpy(_centred(moving.label(), grid)).to(field.device).long()
         # several times faster than argmax on the CPU
         warped = warp_labels(labels[None], field, classes=plan.class_count).max(1).indices[0].cpu().numpy()
-        dice.append(class_dice(warped, _centred(fixed.label(), grid), plan))
+        # what lands in the padding of the fixed scan is nowhere
+        size = fixed.label().shape
+        start = [-first for first in centred_start(size, grid)]
+        within = tuple(slice(first, first + side) for first, side in zip(start, size, strict=True))
+        dice.append(class_dice(warped[within], np.array(fixed.label()), plan))
     means = {name: float(np.mean([one[name] for one in quality])) for name in quality[0]}
     return Validation(mean_by_class(dice), means, fallback="similarity")
 
 
 def field_quality(predictor: RegistrationPredictor, pair: Pairs, field: torch.Tensor) -> dict[str, float]:
     """Return similarity, folds and sd_log_jacobian of the field of one placed pair."""
-    assert pair.fixed_inside is not None and pair.moving_inside is not None  # noqa: S101, PT018  # place gives both
-    seen = (pair.fixed_inside * warp(pair.moving_inside, field, padding="zeros"))[:, 0]
-    distance = predictor.objective.distance(warp(pair.moving, field), pair.fixed, seen)
+    assert pair.fixed_inside is not None  # noqa: S101  # place gives it
+    distance = image_distance(field, pair, predictor.objective)
     determinant, inside = jacobian_determinant(field), pair.fixed_inside[:, 0] > 0
     return {
         "similarity": 1 - float(distance),

@@ -112,7 +112,7 @@ def resolve_settings(
     """Combine, from weakest to strongest: defaults, the method's preset, a YAML config, single settings.
 
     The name of an augmentation preset stands for all of its values, so that a stronger setting changes one of them and
-    keeps the others. Options of a network do not pass to another network.
+    keeps the others. Options of a network do not pass to another network. Registration networks learn without flips.
 
     Parameters
     ----------
@@ -138,7 +138,10 @@ def resolve_settings(
     values = lay_over(weak, values) | {"method": cls.name, "preset": chosen}
     settings = TrainSettings.parse(values, source="settings")
     hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {name}")
-    return settings.model_copy(update={"hyper": hyper.model_dump(mode="json")})
+    changes: dict[str, Any] = {"hyper": hyper.model_dump(mode="json")}
+    if cls.network_kind == "registration":  # no smooth field lays a scan onto a mirror image
+        changes["augmentation"] = settings.augmentation.unmirrored()
+    return settings.model_copy(update=changes)
 
 
 def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
