@@ -47,3 +47,20 @@ def test_channels_get_their_own_share():
 def test_tiny_axes_keep_one_voxel():
     images = torch.randn(1, 1, 1, 4, 4)
     assert lower_resolution(images, torch.tensor([[0.1]])).shape == images.shape
+
+
+@pytest.mark.parametrize(("effect", "strength"), [(blur, 1.5), (lower_resolution, 0.4)])
+def test_padding_does_not_bleed_into_a_scan(effect, strength):
+    images, inside = torch.full((1, 1, 12, 9, 8), -50.0), torch.zeros(1, 1, 12, 9, 8)
+    inside[..., 3:10, 2:8, 1:7] = 1
+    images[inside > 0] = 3.0
+    changed = effect(images, torch.tensor([[strength]]), inside)
+    torch.testing.assert_close(changed[inside > 0], torch.full((7 * 6 * 6,), 3.0))
+    assert effect(images, torch.tensor([[strength]]))[inside > 0].min() < 0
+
+
+def test_without_padding_a_mask_changes_nothing():
+    images = torch.randn(1, 2, 9, 8)
+    strength = torch.tensor([[0.7, 0.9]])
+    for effect in (blur, lower_resolution):
+        torch.testing.assert_close(effect(images, strength, torch.ones(1, 1, 9, 8)), effect(images, strength))

@@ -50,3 +50,20 @@ def test_noise_has_the_strength_of_each_channel(generator):
     # 16 000 voxels: relative standard error of a standard deviation 1 / sqrt(32 000) = 0.6 %
     expected = torch.tensor([[0.5, 0.0], [1.0, 2.0]])
     torch.testing.assert_close(noise.std((2, 3, 4)), expected, rtol=0.05, atol=1e-6)
+
+
+def test_padding_is_not_seen_by_mean_spread_and_range():
+    """Four voxels beside padding of any value come out as they do alone."""
+    inside = torch.tensor([1.0, 1, 0, 0]).expand(1, 1, 2, 4)
+    padded = torch.cat([IMAGES, torch.full((1, 2, 2, 2), -99.0)], dim=-1)
+    strength = torch.tensor([[0.5, 2.0]])
+    for effect in (shift_brightness, scale_contrast, apply_gamma):
+        torch.testing.assert_close(effect(padded, strength, inside)[..., :2], effect(IMAGES, strength))
+    noisy = [add_noise(padded, strength, inside, generator=torch.Generator().manual_seed(0)) - padded]
+    noisy.append(torch.randn(padded.shape, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(noisy[0], noisy[1] * torch.tensor([0.5 * 1.25**0.5, 2 * 125**0.5]).reshape(1, 2, 1, 1))
+
+
+def test_a_sample_of_padding_alone_is_no_error():
+    for effect in (shift_brightness, scale_contrast, apply_gamma):
+        assert effect(IMAGES, torch.tensor([[0.5, 2.0]]), torch.zeros(1, 1, 2, 2)).shape == IMAGES.shape

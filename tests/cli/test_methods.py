@@ -79,7 +79,7 @@ def test_everything_about_one(name):
     assert set(details["presets"]) == {"paper", "recommended"}
     assert "(1)" in details["documentation"]
     for field in details["hyper_parameters"].values():
-        assert field["source"]
+        assert all(meaning_and_source(field["source"]))
         assert set(field["values"]) == {"paper", "recommended"}
     for values in details["differences"].values():
         assert values["paper"] != values["recommended"]

@@ -28,10 +28,10 @@ def test_a_page_holds_what_the_method_declares():
     details = describe("mean_teacher")
     page = method_pages.method_page(details)
     equations = [line for line in details["documentation"].splitlines() if line.startswith("(")]
-    assert len(equations) == 2
+    assert len(equations) == 3
     block = page.split("```text\n")[1].split("\n```")[0]
     assert block.splitlines() == equations
-    assert "| `temperature` | `1` | `0.5` | tau of p\\_T^(1/tau) | below 1 is surer, 1 as published |" in page
+    assert "| `temperature` | `1` | `0.5` | tau of p\\_T^(1/tau), below 1 is surer | paper 2: 1 |" in page
     assert "| `optimiser.name` | `sgd` | `adamw` |" in page
     assert "fewscan train DATA --method mean_teacher --labelled 4 --out RUN" in page
     assert "fewscan predict RUN SCANS --out PREDICTIONS" in page

@@ -103,6 +103,17 @@ def test_the_teacher_is_a_copy_until_pretraining_is_over(method):
     torch.testing.assert_close(teacher, torch.full_like(teacher, 2.01))
 
 
+def test_after_pretraining_the_teacher_keeps_its_published_share_at_once(method):
+    made = method("bcp", preset="paper", pretrain=0.5, iterations=1000)
+    student, teacher = next(made.student.parameters()), next(made.teacher.network.parameters())
+    with torch.no_grad():
+        student.fill_(2.0)
+        made.after_step(499)
+        student.fill_(3.0)
+        made.after_step(500)
+    torch.testing.assert_close(teacher, torch.full_like(teacher, 2.01))
+
+
 def test_the_ramp_begins_after_pretraining(method):
     made = method("bcp", pretrain=0.2, ramp="sigmoid", ramp_length=0.4, unlabelled_weight=0.5, iterations=100)
     expected = [0.5 * math.exp(-5), 0.5 * math.exp(-5), 0.5 * math.exp(-1.25), 0.5]

@@ -224,8 +224,11 @@ def test_true_labels_train_labelled_scans_and_soft_masks_the_others(flat_store, 
 
 
 def test_without_unlabelled_scans_it_is_round_0(flat_store, train_joint, tmp_path, capsys):
-    run = train_joint(flat_store, tmp_path / "run", labelled=6, quiet=False)
+    run = train_joint(flat_store, tmp_path / "run", labelled=6, quiet=False, settings={"augmentation.flip_axes": [0]})
     assert "no unlabelled scans" in capsys.readouterr().out
+    # test-time views of the combined model would flip a scan away from its atlases
+    flips = [load_model(run.folder / f"model{name}.safetensors")[1].details["flip_axes"] for name in ("", "_combined")]
+    assert flips == [[0], []]
     assert sorted(path.name for path in (run.folder / "stages").iterdir()) == ["0-registration", "0-segmentation"]
     assert (run.folder / "model_combined.safetensors").is_file()
     alone = train(
@@ -253,6 +256,7 @@ def test_one_scan_alone(volume_store, train_joint, tmp_path, capsys):
         volume_store, tmp_path / "run", labelled=["scan0"], test=[f"scan{k}" for k in range(1, 6)], quiet=False
     )
     assert "one scan alone cannot be registered" in capsys.readouterr().out
+    assert Run(run.folder / "stages" / "0-segmentation").settings.iterations == run.settings.iterations
     assert not (run.folder / "model_combined.safetensors").exists()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewscan.networks.mrregnet import Level
-from fewscan.registration.objective import Objective, Pairs, inverse_error, pair_terms
+from fewscan.registration.objective import Objective, Pairs, image_distance, inverse_error, pair_terms
 
 
 def still(*sizes, batch=1):
@@ -70,6 +70,26 @@ def test_padding_has_no_part_in_the_similarity():
         # of the moving scan alone, too
         terms = pair_terms(levels, Pairs(rubbish, image, inside, torch.ones_like(inside)), Objective())
         assert terms["similarity"].item() == pytest.approx(0, abs=1e-5 if len(levels) == 1 else 0.05)
+
+
+@pytest.mark.parametrize("background", [0.0, -2.3, 40.0])
+def test_a_border_read_between_voxels_and_padding_is_no_reason_to_miss_the_true_field(background):
+    """A ramp moved by half a voxel is as linear as before, so the true field correlates 1 and no field does less."""
+    rows = torch.arange(16.0).reshape(1, 1, 16, 1).expand(1, 1, 16, 8)
+    inside = torch.zeros(1, 1, 16, 8)
+    inside[:, :, 3:13] = 1
+    hills = (rows / 2.5).sin() + 3
+    moving, fixed = (hills, ((rows + 0.5) / 2.5).sin() + 3)
+    pairs = Pairs(
+        *(torch.where(inside > 0, image, torch.tensor(background)) for image in (moving, fixed)), inside, inside
+    )
+    true, none = (
+        float(image_distance(level[0].displacement_vox, pairs, Objective()))
+        for level in (shifted((16, 8), 0.5), shifted((16, 8), 0.0))
+    )
+    assert true < 2e-3
+    assert none > 5 * true
+    assert pair_terms(shifted((16, 8), 0.5), pairs, Objective())["similarity"].item() == pytest.approx(true)
 
 
 def test_nothing_seen_in_common_is_finite():

@@ -69,6 +69,14 @@ def test_scans_of_different_sizes_meet_at_their_centres():
     assert found.dice == {"class 1": pytest.approx(1.0)}
 
 
+def test_what_lands_in_the_padding_of_the_fixed_scan_is_nowhere():
+    """Rows 10 and 11 of a square in rows 8 to 11 lie beside a fixed scan of 8 rows: 2 of its 4 rows are to be found."""
+    fixed = Case(6, size=(8, 10))  # rows 6 and 7 of 8, which are rows 8 and 9 of the grid of 12
+    # one way both see the same two rows, 2 * 2 / 4; the other way the fixed scan has four, 2 * 2 / 6
+    found = validated([Case(8), fixed], Shift(0.0))
+    assert found.dice == {"class 1": pytest.approx((1 + 2 / 3) / 2)}
+
+
 def test_quality_of_the_field_goes_into_the_log():
     found = validated([Case(3), Case(3)], Shift(0.0))
     assert found.more == {

@@ -16,7 +16,7 @@ from fewscan.training.run import train
         (Facts(0, 9, likeness=0.1), "registration", "look at the pairs first"),
         (Facts(5, 0, likeness=0.9), "supervised", "5 of 5 scans are labelled, so none is left"),
         (Facts(MANY + 1, 500, likeness=0.9), "supervised", "beyond 10 labels"),
-        (Facts(MANY, 500, likeness=0.9), "mean_teacher", "10 of 510 scans are labelled.*0.90; .*joint and multi_atlas"),
+        (Facts(MANY, 500, likeness=0.9), "mean_teacher", "10 of 510 scans are labelled.*0.90; .*compare joint$"),
         (Facts(1, 1, likeness=0.1), "mean_teacher", "1 of 2 scans are labelled.*0.10$"),
     ],
 )

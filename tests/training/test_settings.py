@@ -86,6 +86,15 @@ def test_options_do_not_pass_to_another_network():
     assert same.options == {"filters": [16, 32, 64, 128, 256], "dropout": 0.1}
 
 
+@pytest.mark.parametrize("method", ["registration", "multi_atlas"])
+def test_registration_networks_learn_without_flips(method):
+    """So that what is written down, compared and passed on to test-time views is what was done."""
+    settings = resolve_settings(method=method, config={}, overrides={"augmentation": "flips"})
+    assert settings.augmentation == augmentation("none")
+    kept = resolve_settings(method="joint", config={}, overrides={"augmentation": "flips"})
+    assert kept.augmentation == augmentation("flips")
+
+
 def test_a_key_and_a_key_below_it_exclude_each_other():
     with pytest.raises(UsageError, match=r"network\.options\.dropout: 'network' is set to 'vnet' at the same time"):
         resolve_settings(config={}, overrides={"network": "vnet", "network.options.dropout": 0.1})

@@ -27,7 +27,8 @@ class CrossTeachingParameters(CrossPseudoParameters):
     """Of eq. 1; the defaults are those of public code."""
 
     transformer: NetworkSpec = Field(
-        NetworkSpec(name="monai:SwinUNETR", options={"feature_size": 24}), description="network 2; any other will do"
+        NetworkSpec(name="monai:SwinUNETR", options={"feature_size": 24}),
+        description="network 2, any other will do; Luo et al. 2022: a Swin U-Net",
     )
     transformer_rate: float = Field(1.0, gt=0, description="its learning rate by that of network 1; Luo et al. 2022: 1")
     pseudo_cross_entropy_weight: float = Field(0.0, ge=0, description="of a relative entropy in l; Luo et al. 2022: 0")

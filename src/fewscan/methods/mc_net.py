@@ -31,7 +31,7 @@ from fewscan.networks.heads import MultiDecoder, open_network
 class MCNetParameters(RampedParameters):
     """Of eqs. 1 and 2; the defaults are the published values."""
 
-    decoders: int = Field(2, ge=2, le=3, description="2: Wu et al. 2021 (MC-Net); 3: Wu et al. 2022 (MC-Net+)")
+    decoders: int = Field(2, ge=2, le=3, description="how many; Wu et al. 2021: 2, Wu et al. 2022 (MC-Net+): 3")
     temperature: float = Field(0.1, gt=0, description="T; Wu et al. 2021")
     consistency: Consistency = Field("squared", description="D; Wu et al. 2021")
     detach: bool = Field(False, description="no gradient into sh(p_j); public code lets it in")

@@ -2,9 +2,10 @@
 
 (1)  L = a CE(p, y) + b Dice(p, y) + w r(t) mean over voxels of |p_S(x_u) - p_T(x_u + n)|^2 / C
 (2)  theta_T <- d theta_T + (1 - d) theta_S,  d = min(1 - 1 / (t + 1), decay)
+(3)  last term in `recommended`: w r(t) mean over voxels of sum_c q_c log(q_c / p_Sc(v(x_u))),  q ~ p_T(x_u)^(1/tau)
 
-n ~ N(0, s^2), clipped to +-c, S is the student, T the teacher, C the number of classes, r the ramp. What `recommended`
-does to the student's patches beside that, `fewscan.methods.student_view` says. Paper 2 sums the norm over its two
+n ~ N(0, s^2), clipped to +-c, S is the student, T the teacher, C the number of classes, r the ramp, and v the harder
+view of `fewscan.methods.student_view`, which moves q as it moves x_u. Paper 2 sums the norm of eq. 1 over its two
 classes and public code averages it, but halves the supervised part: with w = 0.1 both are 2 w = 0.2 here.
 """
 
@@ -31,7 +32,7 @@ class MeanTeacherParameters(RampedParameters, StudentViewParameters, StudentTeac
     consistency_weight: float = Field(0.2, ge=0, description="w; public code of the field: 0.1, see eq. 1")
     noise: float = Field(0.1, ge=0, description="s, in standard deviations of the scan; public code")
     noise_clip: float = Field(0.2, ge=0, description="c; public code")
-    temperature: float = Field(1.0, gt=0, description="tau of p_T^(1/tau); below 1 is surer, 1 as published")
+    temperature: float = Field(1.0, gt=0, description="tau of p_T^(1/tau), below 1 is surer; paper 2: 1")
     consistency: Consistency = Field("squared", description="distance of p_S and p_T; paper 2, eq. 1")
 
 
@@ -64,7 +65,7 @@ class MeanTeacher(StudentTeacher):
     paper = "Paper 2, section 3.2; Tarvainen & Valpola 2017"
     equations = "L = a CE + b Dice + w r(t) |p_S(x_u) - p_T(x_u + n)|^2 / C;  theta_T = EMA(theta_S)"
     parts = "student + teacher (its moving average)"
-    when = "The first to try with up to 10 labels: above supervised training with 2, 4 and 9 of them, not with 18."
+    when = "The first to try with up to 10 labels: above supervised training on average, not for every choice of them."
     tuned = "chosen on 40 validation hippocampi (benchmarks/results/mean_teacher_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = MeanTeacherParameters
     presets = {"paper": PAPER, "recommended": {"hyper": RECOMMENDED}}

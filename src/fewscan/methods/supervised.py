@@ -18,7 +18,7 @@ class SupervisedParameters(HyperParameters):
 
     cross_entropy_weight: float = Field(1.0, description="a; paper 2 eq. 1 (public code of the field: 0.5)")
     dice_weight: float = Field(1.0, description="b; paper 2 eq. 1 (public code of the field: 0.5)")
-    squared_dice: bool = Field(False, description="squared denominators as in paper 1 eq. 1")
+    squared_dice: bool = Field(False, description="squares in its denominators; paper 1, eq. 1: yes")
 
 
 class Supervised(Method):

@@ -29,7 +29,7 @@ class TwoStudentsParameters(HyperParameters):
 
     alpha: float = Field(0.005, gt=0, lt=0.5, description="eq. 1; not stated, together the usual 0.01")
     beta: float = Field(0.005, gt=0, lt=0.5, description="eq. 1; not stated, together the usual 0.01")
-    second: NetworkSpec | None = Field(None, description="student 2; the counterpart of the run's network unless told")
+    second: NetworkSpec | None = Field(None, description="student 2, null: the counterpart of the run's network; ours")
     same_start: bool = Field(False, description="both students start from the same weights; paper 3: not stated")
     teacher: Literal["averaged", "per_student"] = Field("averaged", description="average of weights; paper 3, eq. 1")
     teacher_mode: TeacherMode = Field("train", description="train: with dropout and batch statistics; public code")

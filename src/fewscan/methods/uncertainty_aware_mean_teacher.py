@@ -25,7 +25,9 @@ class UncertaintyAwareParameters(MeanTeacherParameters):
 
     passes: int = Field(8, ge=1, description="K; Yu et al. 2019")
     passes_at_once: int = Field(2, ge=1, description="passes that share a forward as one batch; public code")
-    monte_carlo: Literal["input_noise", "dropout"] = Field("input_noise", description="paper 2, section 3.3")
+    monte_carlo: Literal["input_noise", "dropout"] = Field(
+        "input_noise", description="what differs; paper 2, section 3.3"
+    )
     threshold_start: float = Field(0.75, ge=0, le=1, description="h; Yu et al. 2019")
     threshold_length: float = Field(1.0, gt=0, description="of r_H, as ramp_length; Yu et al. 2019: the run")
 

@@ -39,11 +39,12 @@ class RegistrationStage(Settings):
     """How the registration network is trained; whatever is not here is as for the segmentation network."""
 
     network: NetworkSpec = Field(
-        NetworkSpec(name="mrregnet", options={"output_stride": 2}), description="paper 1: MrRegNet, full resolution"
+        NetworkSpec(name="mrregnet", options={"output_stride": 2}),
+        description="of the fields; paper 1: MrRegNet, full resolution",
     )
     learning_rate: float = Field(1e-3, gt=0, description="of round 0; paper 1: 1e-3")
     batch: BatchSettings = Field(
-        BatchSettings(labelled=2, unlabelled=4), description="whole scans per step, each once the fixed one"
+        BatchSettings(labelled=2, unlabelled=4), description="whole scans per step, each once the fixed one; ours"
     )
     loss: RegistrationParameters = Field(RegistrationParameters(), description="as `hyper` of method registration")
 
@@ -55,7 +56,9 @@ class JointParameters(PseudoSupervisedParameters):
         "supervised", description="what trains S in round 0, with its recommended preset; paper 1: supervised"
     )
     rounds: int = Field(7, ge=0, description="after round 0; paper 1: converges by 7")
-    patience: int = Field(2, ge=0, description="rounds without better validation Dice before it ends; 0: never")
+    patience: int = Field(
+        2, ge=0, description="rounds without better validation Dice before it ends, 0: never; paper 1: not stated"
+    )
     first_registration_labels: bool = Field(False, description="true labels teach R in round 0 already; paper 1: no")
     first_segmentation: int = Field(500, ge=1, description="length of round 0, see `iterations`; paper 1: 500 epochs")
     first_registration: int = Field(24_000, ge=1, description="the same; paper 1: 200 epochs")
@@ -66,13 +69,13 @@ class JointParameters(PseudoSupervisedParameters):
     views: int = Field(5, ge=1, description="N test-time views, as many as there are; paper 1")
     segmentation_share: float = Field(0.5, ge=0, le=1, description="h; paper 1: 0.5")
     rotation_degrees: float = Field(10.0, ge=0, lt=180, description="of the rotated views, 2-D; paper 1 names none")
-    mode: Literal["average", "agreement"] = Field("average", description="paper 1; agreement: as in its public code")
+    mode: Literal["average", "agreement"] = Field(
+        "average", description="which scans are used; paper 1: average, its public code: agreement"
+    )
     agreement_dice: float = Field(0.9, ge=0, le=1, description="of the halves of a scan that is used; public code")
     agreement_least: float = Field(0.2, ge=0, le=1, description="the same for scans that fill the quota; public code")
     agreement_quota: float = Field(0.06, ge=0, le=1, description="share of scans, times round + 1; public code: 37/600")
-    guard: float | None = Field(
-        4.0, gt=1, description="change of volume or entropy that is a collapse; none in paper 1"
-    )
+    guard: float | None = Field(4.0, gt=1, description="change of volume or entropy that is a collapse; paper 1: none")
     registration: RegistrationStage = Field(RegistrationStage(), description="its own stages")
 
 

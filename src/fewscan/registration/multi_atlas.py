@@ -34,14 +34,15 @@ class MultiAtlasParameters(RegistrationParameters):
     """
 
     fusion: Literal["majority", "average", "local_similarity"] = Field(
-        "local_similarity", description="Artaechevarria et al. 2009; majority: Heckemann et al. 2006"
+        "local_similarity",
+        description="of the atlases' labels; Artaechevarria et al. 2009, majority: Heckemann et al. 2006",
     )
-    fusion_window: int = Field(3, ge=1, description="side of the windows of local_similarity in voxels, odd")
+    fusion_window: int = Field(3, ge=1, description="side of the windows of local_similarity in voxels, odd; ours")
     fusion_power: float = Field(
-        2.0, ge=0, description="of local_similarity: 0 is average, large is the best atlas alone"
+        2.0, ge=0, description="of local_similarity, 0 is average, large is the best atlas alone; ours"
     )
     atlases: int = Field(10, ge=1, description="most similar labelled scans, registered to each target; Aljabar 2009")
-    refine_steps: int = Field(0, ge=0, description="steps of optimisation on each pair after the network")
+    refine_steps: int = Field(0, ge=0, description="steps of optimisation on each pair after the network; ours")
 
     _odd_fusion_window = field_validator("fusion_window")(odd_side)
 

@@ -19,17 +19,19 @@ def odd_side(value: int) -> int:
 class RegistrationParameters(HyperParameters):
     """Of eqs. 1 to 4 in `fewscan.methods.registration`."""
 
-    similarity: Literal["gncc", "lncc"] = Field("gncc", description="eq. 2, or over windows (VoxelMorph)")
+    similarity: Literal["gncc", "lncc"] = Field("gncc", description="whole scan (eq. 2), windows; paper 1: gncc")
     window: int = Field(9, ge=3, description="side of the windows of lncc in voxels, odd; VoxelMorph")
     lambdas: tuple[float, ...] | None = Field(
-        None, description="coarse to fine; 8 (2-D, paper 1) or 2 (3-D, public code) times each level's down-sampling"
+        None, description="coarse to fine, null: 8 (2-D) or 2 (3-D) times the down-sampling; paper 1, public code"
     )
-    smooth_on: Literal["residual", "composed"] = Field("residual", description="d_i (public code) or D_i (eq. 3)")
+    smooth_on: Literal["residual", "composed"] = Field("residual", description="d_i or D_i of eq. 3; public code: d_i")
     resize: Literal["smooth", "nearest"] = Field("smooth", description="scans at each level; public code: nearest")
-    similarity_weight: float = Field(1.0, ge=0, description="eq. 3")
-    label_weight: float = Field(1.0, ge=0, description="eq. 3")
-    smoothness_weight: float = Field(1.0, ge=0, description="eq. 3; multiplies every lambda")
-    inverse_consistency: float = Field(0.0, ge=0, description="w, eq. 4; above 0 pairs are learned both ways")
+    similarity_weight: float = Field(1.0, ge=0, description="of its first term; paper 1, eq. 3")
+    label_weight: float = Field(1.0, ge=0, description="of its second term; paper 1, eq. 3")
+    smoothness_weight: float = Field(1.0, ge=0, description="multiplies every lambda; paper 1, eq. 3")
+    inverse_consistency: float = Field(
+        0.0, ge=0, description="w of eq. 4, above 0 pairs are learned both ways; not in paper 1"
+    )
 
     _odd_window = field_validator("window")(odd_side)
 
