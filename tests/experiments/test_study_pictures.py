@@ -133,6 +133,21 @@ def test_a_study_without_results_has_no_pictures(study, cells, tmp_path):
     assert (drawn.files, drawn.failed) == ([], {})
 
 
+def test_without_scans_the_losses_are_drawn(drawable):
+    study, cells, folder = drawable()
+    drawn = draw_pictures(Outputs(study, cells, collect(folder, cells)), None, folder)
+    assert ([path.name for path in drawn.files], drawn.failed) == (["training_loss.png"], {})
+
+
+def test_without_logs_an_earlier_picture_stays(drawable):
+    study, cells, folder = drawable()
+    (folder / "training_loss.png").write_bytes(b"earlier")
+    for log in folder.glob("cells/*/run/log.jsonl"):
+        log.unlink()
+    assert [path.name for path in draw(study, cells, folder).files] == ["cases_n3.png"]
+    assert (folder / "training_loss.png").read_bytes() == b"earlier"
+
+
 def test_a_picture_that_fails_is_told_and_stops_nothing(drawable, capsys):
     study, cells, folder = drawable()
     (folder / "study.yaml").touch()

@@ -40,7 +40,8 @@ def test_the_whole_report(tmp_path, make_registration, blocks_in):
     assert [note.level for note in blocks_in(report, "review", Note)] == ["good"]
     [command] = blocks_in(report, "reproduce", Code)
     assert command.text.endswith("--align none --metric correlation --seed 3")
-    assert "--fixed FIXED_SCANS --moving-labels MOVING_LABELS --fixed-labels FIXED_LABELS" in command.text
+    assert f"--moving {tmp_path}/moving.nii.gz --fixed {tmp_path}/fixed.nii.gz --moving-labels" in command.text
+    assert "--moving-labels MOVING_LABELS --fixed-labels FIXED_LABELS" in command.text
 
 
 def test_pictures_by_hand(tmp_path, make_registration):

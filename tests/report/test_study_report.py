@@ -1,7 +1,9 @@
 import shutil
 
+import numpy as np
 import pytest
 import yaml
+from matplotlib.image import imsave
 
 from fewscan.experiments.compare import open_study
 from fewscan.experiments.kept import keep
@@ -9,6 +11,7 @@ from fewscan.experiments.state import State
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
 from fewscan.report.document.content import Code, Facts, Fold, Gallery, Note, Picture, Text
+from fewscan.report.document.embed import png_file
 from fewscan.report.found.study_cells import find_study
 from fewscan.report.page import compose, report_html
 
@@ -98,7 +101,11 @@ def test_without_the_data_its_tables_are_there_all_the_same(tmp_path, make_study
     report = compose(folder)
     assert "4 finished cells; the data are not at hand" in report.state
     assert report.figures["rows"][0]["dice"] == pytest.approx(0.635)
+    assert [type(block) for block in blocks_in(report, "cases")] == [Note]
     assert "no case can be shown" in blocks_in(report, "cases", Note)[0].text
+    # the losses need no scan
+    [losses] = blocks_in(report, "losses", Picture)
+    assert losses.alt.startswith("Training loss, total and weighted terms, of supervised, Teacher")
 
 
 def test_pictures_that_cannot_be_drawn_are_said(tmp_path, make_study, blocks_in):
@@ -126,7 +133,8 @@ def test_what_was_kept_of_a_study_gives_its_tables(tmp_path, make_study, blocks_
     assert snapshot(tmp_path / "kept") == before
     # settings, scans and machine are kept, logs are not; nothing is said of what no one stopped
     [losses] = [block.text for block in blocks_in(report, "losses", Note)]
-    assert "logs of the trainings are not in this folder" in losses
+    assert losses == "The logs of the trainings are not in this folder, so that their curves cannot be shown."
+    assert not blocks_in(report, "losses", Picture)
     [full] = [fold for fold in blocks_in(report, "setup", Fold) if fold.summary.startswith("One training in full")]
     assert [dict(facts.items)["method"] for facts in of_kind(Facts, full.blocks)] == [
         "Supervised training on the labelled scans alone (supervised)"
@@ -141,3 +149,26 @@ def test_what_was_kept_of_a_study_gives_its_tables(tmp_path, make_study, blocks_
     assert "cells.json holds every cell's settings" in " ".join(
         block.text for block in blocks_in(report, "reproduce", Text)
     )
+
+
+@pytest.mark.parametrize("data", ["at hand", "gone"])
+def test_the_chart_of_losses_that_was_kept_is_shown(tmp_path, make_study, blocks_in, data):
+    folder = make_study(tmp_path, pictures=False)
+    imsave(folder / "training_loss.png", np.zeros((4, 6, 3)))
+    keep(open_study(folder / "study.yaml", folder), tmp_path / "kept")
+    if data == "gone":
+        shutil.rmtree(tmp_path / "Dataset001_Balls")
+    report = compose(tmp_path / "kept")
+    [chart] = blocks_in(report, "losses", Picture)
+    assert chart.source == png_file(folder / "training_loss.png", alt="").source
+    assert chart.caption == "Drawn while the logs of the trainings were at hand."
+    [note] = blocks_in(report, "losses", Note)
+    assert note.text.endswith("so that the curves of single trainings cannot be shown.")
+
+
+def test_a_kept_chart_that_is_no_picture_is_said(tmp_path, make_study, blocks_in):
+    folder = make_study(tmp_path, pictures=False)
+    (folder / "training_loss.png").write_bytes(b"torn")
+    keep(open_study(folder / "study.yaml", folder), tmp_path / "kept")
+    first, _ = blocks_in(compose(tmp_path / "kept"), "losses", Note)
+    assert first.text == "training_loss.png could not be shown: ValueError: training_loss.png is not a PNG picture"

@@ -54,22 +54,25 @@ class Drawn:
             self.files.append(path)
 
 
-def draw_pictures(outputs: Outputs, dataset: Dataset, folder: Path) -> Drawn:
+def draw_pictures(outputs: Outputs, dataset: Dataset | None, folder: Path) -> Drawn:
     """Draw all pictures that the finished cells of a study allow.
 
     Parameters
     ----------
     outputs : Outputs
         The finished cells.
-    dataset : Dataset
-        Its scans; only the few test cases that are shown are opened.
+    dataset : Dataset or None
+        Its scans; only the few test cases that are shown are opened. Without them the losses alone are drawn.
     folder : Path
         The study's folder, with the cells' predictions and logs.
     """
     drawn = Drawn()
     lines = [line for line in outputs.lines if line.results]
-    if lines:
+    logs = [_log(folder, result) for line in lines for result in line.results]
+    if any(log.is_file() for log in logs):  # an empty chart would replace one drawn while the logs were there
         drawn.draw(folder / LOSSES, lambda path: _draw_losses(path, outputs, lines, folder))
+    if dataset is None:
+        return drawn
     for labelled in dict.fromkeys(line.row.labelled for line in lines):
         shown = _shown(outputs, [line for line in lines if line.row.labelled == labelled])
         if shown is not None:
@@ -110,6 +113,10 @@ def _shown(outputs: Outputs, lines: Sequence[Line]) -> Shown | None:
     return None
 
 
+def _log(folder: Path, result: Result) -> Path:
+    return run_folder(folder, result.cell) / "log.jsonl"
+
+
 def _draw_losses(path: Path, outputs: Outputs, lines: Sequence[Line], folder: Path) -> None:
     from fewscan.pictures.loss_curves import LossCurve, save_loss_curves
 
@@ -119,7 +126,7 @@ def _draw_losses(path: Path, outputs: Outputs, lines: Sequence[Line], folder: Pa
     curves = []
     for line in lines:
         title = outputs.maker.title(line.row)
-        logs = [read_log(run_folder(folder, result.cell) / "log.jsonl") for result in line.results]
+        logs = [read_log(_log(folder, result)) for result in line.results]
         curves.append(LossCurve(title, f"{line.row.labelled.title} labelled", colour_of[title], logs))
     save_loss_curves(path, curves, title=f"{outputs.study.name}: training loss")
 

@@ -7,7 +7,7 @@ from fewscan.experiments.averages import Key, Line
 from fewscan.experiments.compare import STUDY_FILE
 from fewscan.experiments.state import AS_PREDICTED
 from fewscan.report.document.attempt import attempt
-from fewscan.report.document.content import Block, Facts, Fold, Note, Report, Tile, section
+from fewscan.report.document.content import Block, Facts, Fold, Note, Picture, Report, Tile, section
 from fewscan.report.document.words import count
 from fewscan.report.found.study_cells import FoundStudy, find_study
 from fewscan.report.sections.learning import learning_blocks
@@ -30,7 +30,7 @@ def study_report(folder: Path) -> Report:
         section("spread", "How the cases are spread", attempt("The charts", lambda: spread_blocks(found))),
         section("cases", "Best, median and worst case", pictures.cases),
         section("review", "Cases most in need of a human look", attempt("The list", lambda: review_blocks(found))),
-        section("losses", "Training losses", [*pictures.losses, *_single_curves(found)]),
+        section("losses", "Training losses", [*pictures.losses, *_single_curves(found, pictures.losses)]),
         section("rounds", "Pseudo-masks over the rounds", _rounds(found)),
         section("more-tables", "More tables", [Fold(table.title, (table,)) for table in tables[2:]]),
         section("standing", "Which cells are finished", standing_blocks(found)),
@@ -107,7 +107,7 @@ def _main_tables(found: FoundStudy) -> list[Block]:
     return blocks
 
 
-def _single_curves(found: FoundStudy) -> list[Block]:
+def _single_curves(found: FoundStudy, above: list[Block]) -> list[Block]:
     """Return all terms of one finished training per method, behind a line that opens them."""
     blocks: list[Block] = []
     seen: set[str] = set()
@@ -124,7 +124,9 @@ def _single_curves(found: FoundStudy) -> list[Block]:
         what = f"{result.cell.row.labelled.title} labelled, seed {result.cell.seed}"
         blocks.append(Fold(f"Every loss term: {title}, {what}", tuple(inside)))
     if found.outputs.results and not blocks:
-        return [Note("The logs of the trainings are not in this folder, so that their curves cannot be shown.")]
+        together = any(isinstance(block, Picture) for block in above)
+        what = "the curves of single trainings" if together else "their curves"
+        return [Note(f"The logs of the trainings are not in this folder, so that {what} cannot be shown.")]
     return blocks
 
 

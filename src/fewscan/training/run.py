@@ -20,10 +20,10 @@ from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split
 from fewscan.errors import DataError, FewscanError, UsageError
 from fewscan.files import write_json
-from fewscan.locking import folder_lock
 from fewscan.progress import say
 from fewscan.training.data import TrainingData, is_store
 from fewscan.training.device import resolve_device
+from fewscan.training.first_process import first_process, locked_by_first
 from fewscan.training.settings import TrainSettings
 from fewscan.training.wishes import method_for, read_config, require_empty, settings_of, wishes_of
 
@@ -165,8 +165,8 @@ def train(
         return run
     where = resolve_device(device)
     fabric = make_fabric(where, resolve_precision(resolved.precision, where), devices=devices, nodes=nodes)
-    with _locked(out, fabric):
-        with _first_process(fabric, out) as is_first:
+    with locked_by_first(out, fabric):
+        with first_process(out, fabric) as is_first:
             if is_first:
                 if chosen is not None and not quiet:
                     say(f"method: {chosen.method}, as {chosen.reason} (--method takes another)")
@@ -285,27 +285,3 @@ def store_of(run: Run) -> PreparedStore:
 def _place(run: Run, data: Path) -> Path:
     """Return where the prepared scans of the run are."""
     return data if is_store(data) else Path(run.summary.get("store", run.folder / "store"))
-
-
-@contextmanager
-def _first_process(fabric: Any, folder: Path) -> Iterator[bool]:
-    """Yield whether this is the first process; the others wait until its block has ended."""
-    if fabric.is_global_zero:
-        with fabric.rank_zero_first():
-            yield True
-        return
-    try:
-        with fabric.rank_zero_first():
-            yield False
-    except RuntimeError:  # of torch, when the connection breaks
-        raise DataError(f"{folder}: the first process stopped while it prepared; its own message says why") from None
-
-
-@contextmanager
-def _locked(folder: Path, fabric: Any) -> Iterator[None]:
-    """Hold the run's lock in the first process; the others belong to the same run."""
-    if fabric.is_global_zero:
-        with folder_lock(folder, purpose="training"):
-            yield
-    else:
-        yield

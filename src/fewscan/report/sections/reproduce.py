@@ -1,10 +1,12 @@
 """How to get the same result again: commands with everything that decided it."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fewscan.data.layouts import list_scans
+from fewscan.errors import FewscanError
 from fewscan.report.document.content import Block, Code, Text
 from fewscan.report.sections.machine import version_blocks, versions_of
 from fewscan.training.run import Run
@@ -68,11 +70,12 @@ def evaluate_command(predictions: str, labels: str, *, baseline: str | None, lar
 
 def register_command(record: Mapping[str, Any], folder: Path) -> str:
     """Return the command that registers the same pairs again."""
-    settings = record.get("settings", {})
+    settings, pairs = record.get("settings", {}), record.get("pairs", [])
     words = ["fewscan", "register"]
     words += ["--classical", str(record["classical"])] if record.get("classical") else [str(record.get("model", "RUN"))]
-    words += ["--pairs", str(folder / "pairs.csv"), "--moving", "MOVING_SCANS", "--fixed", "FIXED_SCANS"]
-    if any(pair.get("labels") for pair in record.get("pairs", [])):
+    words += ["--pairs", str(folder / "pairs.csv")]
+    words += ["--moving", _scans_of(pairs, "moving"), "--fixed", _scans_of(pairs, "fixed")]
+    if any(pair.get("labels") for pair in pairs):
         words += ["--moving-labels", "MOVING_LABELS", "--fixed-labels", "FIXED_LABELS"]
     words += ["--out", "NEW_FOLDER"]
     defaults = {
@@ -82,8 +85,32 @@ def register_command(record: Mapping[str, Any], folder: Path) -> str:
         "metric": "mutual-information",
         "seed": 0,
         "threads": 1,
+        "device": "auto",
+        "precision": "auto",
     }
     for name, default in defaults.items():
-        if settings.get(name, default) != default:
+        if settings.get(name) not in (None, default):  # None: of no meaning to a classical method
             words += [f"--{name.replace('_', '-')}", str(settings[name])]
     return shlex.join(words)
+
+
+def _scans_of(pairs: Sequence[Mapping[str, Any]], side: str) -> str:
+    """Return the one file or else the one folder of the moving or fixed scans, or a word to be replaced."""
+    scans = {(str(scan["id"]), tuple(map(Path, scan["images"]))) for pair in pairs if (scan := pair.get(side))}
+    files = {path for _, images in scans for path in images}
+    for places in (files, {path.parent for path in files}):
+        if len(places) == 1 and _gives(place := next(iter(places)), scans):
+            return str(place)
+    return f"{side.upper()}_SCANS"
+
+
+def _gives(place: Path, scans: Collection[tuple[str, tuple[Path, ...]]]) -> bool:
+    """Tell whether ``--moving place`` finds the scans under the ids of ``pairs.csv``; a place that is gone may."""
+    if not place.exists():
+        return True
+    channels = max(len(images) for _, images in scans)
+    try:  # ids of a manifest are not those of its files, and neighbours decide whether _0000 is part of an id
+        found = {case.id: case.images for case in list_scans(place, channels=channels)}
+    except (FewscanError, OSError):
+        return False
+    return all(found.get(name) == images for name, images in scans)

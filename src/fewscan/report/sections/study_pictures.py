@@ -28,16 +28,19 @@ def draw_all(found: FoundStudy) -> StudyPictures:
         pictures.curve += attempt("The curve", lambda: [_curve(found, place)])
         if not found.outputs.results:
             return pictures
-        if found.dataset is None:
-            pictures.cases.append(Note("The scans are not at hand, so that no case can be shown.", "warning"))
-            return pictures
         drawn = draw_pictures(found.outputs, found.dataset, place)
         for path in drawn.files:
             _sort(pictures, found, path)
         for name, reason in drawn.failed.items():
             where = pictures.losses if name == LOSSES else pictures.cases
             where.append(Note(f"{name} could not be drawn: {reason}", "warning"))
-    if pictures.cases:
+    stored = found.folder / LOSSES
+    if not pictures.losses and stored.is_file():  # as in what is kept of a study
+        caption = "Drawn while the logs of the trainings were at hand."
+        pictures.losses += attempt(LOSSES, lambda: [_losses(found, stored, caption)])
+    if found.dataset is None:
+        pictures.cases.append(Note("The scans are not at hand, so that no case can be shown.", "warning"))
+    elif pictures.cases:
         baseline = found.study.entry(found.study.baseline).label
         text = (
             f"Test cases ranked by the Dice of {baseline} in the first finished seed; every method is shown with that "
@@ -90,9 +93,9 @@ def _curve(found: FoundStudy, place: Path) -> Picture:
     return png_file(place / CURVE, alt=alt, caption=caption, look="render")
 
 
-def _losses(found: FoundStudy, path: Path) -> Picture:
+def _losses(found: FoundStudy, path: Path, caption: str = "") -> Picture:
     alt = f"Training loss, total and weighted terms, of {_methods(found)}, a column per labelled count."
-    return png_file(path, alt=alt, look="render")
+    return png_file(path, alt=alt, caption=caption, look="render")
 
 
 def _planes(found: FoundStudy, path: Path, name: str) -> list[Block]:
