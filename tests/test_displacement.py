@@ -199,6 +199,13 @@ def test_resized_images_keep_constants_and_ramps(target):
     torch.testing.assert_close(found[1:-1], torch.linspace(0, 1, target[1])[1:-1], atol=0.02, rtol=0)
 
 
+def test_resizing_by_hand():
+    # averages over three are 0 1/3 1/3 1/3 0, of which voxels 0, 2 and 4 are left; then 1/6 1/9 1/6, of which the ends
+    image = torch.tensor([0.0, 0, 1, 0, 0]).expand(1, 1, 2, 5)
+    torch.testing.assert_close(resize_image(image, (2, 3))[0, 0], torch.tensor([[0.0, 1 / 3, 0]] * 2))
+    torch.testing.assert_close(resize_image(image, (1, 2))[0, 0], torch.tensor([[1 / 6, 1 / 6]]))
+
+
 def test_a_checkerboard_becomes_grey_and_not_a_false_pattern():
     board = (torch.arange(33)[:, None] + torch.arange(33)) % 2
     small = resize_image(board[None, None].float(), (9, 9))

@@ -16,6 +16,7 @@ move.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import torch
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewscan.losses.probabilities import at_least_float32, one_hot
+from fewscan.separable import apply_along_axes
 
 Padding = Literal["border", "zeros"]
 Interpolation = Literal["linear", "nearest"]
@@ -189,16 +191,24 @@ def resize_image(image: Tensor, size: Sequence[int]) -> Tensor:
         ``(batch, channels, *size)`` in at least float32.
     """
     image = at_least_float32(image)
-    target = tuple(size)
-    pool = F.avg_pool2d if len(target) == 2 else F.avg_pool3d
-    while image.shape[2:] != target:
-        half = tuple(max(to, math.ceil(side / 2)) for side, to in zip(image.shape[2:], target, strict=True))
-        kernel = [3 if 2 * to <= side + 1 and side > 1 else 1 for side, to in zip(image.shape[2:], half, strict=True)]
-        if max(kernel) > 1:
-            edge = [width // 2 for width in kernel]
-            image = pool(image, kernel, stride=1, padding=edge, count_include_pad=False)
-        image = _interpolate(image, half)
-    return image
+    sides = zip(image.shape[2:], size, strict=True)
+    return apply_along_axes(image, [_resizing(side, target).to(image) for side, target in sides])
+
+
+@cache
+def _resizing(side: int, target: int) -> Tensor:
+    """Return the matrix ``(target, side)`` of `resize_image` along one axis."""
+    matrix = torch.eye(side, dtype=torch.float64)
+    while side != target:
+        to = max(target, math.ceil(side / 2))
+        voxels = torch.arange(side, dtype=torch.float64)
+        if 2 * to <= side + 1 and side > 1:
+            near = ((voxels[:, None] - voxels).abs() <= 1).double()
+            matrix = near / near.sum(1, keepdim=True) @ matrix
+        places = torch.arange(to, dtype=torch.float64) * ((side - 1) / max(to - 1, 1))
+        matrix = (1 - (places[:, None] - voxels).abs()).clamp_min(0) @ matrix  # linear between two voxels
+        side = to
+    return matrix
 
 
 def affine_displacement(matrix: Tensor, size: Sequence[int]) -> Tensor:

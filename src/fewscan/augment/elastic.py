@@ -19,7 +19,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from fewscan.augment.separable import apply_along_axes
+from fewscan.separable import apply_along_axes
 
 
 def linear_part(angles_degrees: Tensor, factors: Tensor, extent: Sequence[float]) -> Tensor:

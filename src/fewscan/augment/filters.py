@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewscan.augment.separable import apply_along_axes
+from fewscan.separable import apply_along_axes
 
 _LEAST = 1e-3
 

@@ -1,6 +1,6 @@
 import torch
 
-from fewscan.augment.separable import apply_along_axes
+from fewscan.separable import apply_along_axes
 
 
 def test_one_matrix_per_axis_as_einsum():

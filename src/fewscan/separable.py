@@ -1,7 +1,7 @@
 """Separable linear maps of images: one matrix per axis.
 
-Up-sampling by B-splines and Gaussian blur are both of this kind. For the patch sizes of training a dense matrix product
-per axis is faster than a grouped convolution, and borders are handled by the rows of the matrix.
+Up-sampling by B-splines, Gaussian blur and halving an image are of this kind. For the patch sizes of training a dense
+matrix product per axis is faster than a grouped convolution or pooling, and the matrix's rows handle the borders.
 """
 
 import math
