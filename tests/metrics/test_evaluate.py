@@ -124,6 +124,25 @@ def test_missing_cases_are_named_in_the_table(write_label, tmp_path) -> None:
         evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base")
 
 
+def test_scans_of_one_patient_are_one_pair_of_a_test(write_label, tmp_path) -> None:
+    lines = ["id,image,label,group"]
+    for case in "abcd":
+        # shifted by 1 and by 2: Dice 0.75 and 0.5
+        write_label(f"pred/{case}.nii.gz", (1, 1))
+        write_label(f"base/{case}.nii.gz", (1, 2))
+        file = write_label(f"true/{case}.nii.gz", (1, 0))
+        lines.append(f"{case},{file},{file},{'first' if case < 'd' else 'second'}")
+    manifest = tmp_path / "scans.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    result = evaluate(tmp_path / "pred", manifest, baseline=tmp_path / "base", workers=1)
+    dice = next(row for row in result.comparison if row.metric == "dice")
+    assert (dice.test.n, dice.improved, dice.mean) == (2, 2, pytest.approx(0.75))
+    assert "over 2 patients" in result.table()
+    alone = evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base", workers=1)
+    assert alone.comparison[0].test.n == 4
+    assert "patients" not in alone.table()
+
+
 def test_no_case_in_common_with_the_baseline(write_label, tmp_path) -> None:
     for name in ("true/a", "true/b", "pred/a", "base/b"):
         write_label(f"{name}.nii.gz", (1, 0))

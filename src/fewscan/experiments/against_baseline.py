@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isinf, isnan, nan
 
-from fewscan.experiments.averages import Key, Line, mean_of
+from fewscan.experiments.averages import Key, Line
 from fewscan.experiments.cells import Row
 from fewscan.experiments.collect import Result
 from fewscan.experiments.state import EVALUATIONS
 from fewscan.metrics.case_scores import HIGHER_IS_BETTER
-from fewscan.metrics.statistics import PairedTest, bootstrap_interval, holm, paired_test
+from fewscan.metrics.patients import over_patients
+from fewscan.metrics.statistics import PairedTest, bootstrap_interval, holm, mean_of, paired_test
 from fewscan.metrics.summary import TESTED_METRICS
 from fewscan.training.settings import TrainSettings
 
@@ -145,7 +146,7 @@ def _compare_scores(
 ) -> Comparison:
     higher_is_better = key.metric in HIGHER_IS_BETTER
     best = 1.0 if higher_is_better else 0.0
-    by_unit: dict[tuple[bool, str], list[tuple[float, float]]] = {}  # a patient, or a case that has none
+    by_case: dict[str, tuple[float, float]] = {}
     by_seed: list[list[tuple[float, float]]] = [[] for _ in pairs]
     for case in pairs[0][0]:
         ours, theirs = [], []
@@ -156,9 +157,8 @@ def _compare_scores(
                 theirs.append(best if isnan(b) else b)
                 of_seed.append((ours[-1], theirs[-1]))
         if ours:
-            unit = (case in groups, groups.get(case, case))
-            by_unit.setdefault(unit, []).append((mean_of(ours), mean_of(theirs)))
-    candidate, reference = ([mean_of([pair[k] for pair in scans]) for scans in by_unit.values()] for k in (0, 1))
+            by_case[case] = mean_of(ours), mean_of(theirs)
+    candidate, reference = over_patients(by_case, groups)
     test = paired_test(candidate, reference)
     # two infinite distances do not differ
     gains = [0.0 if a == b else a - b for a, b in zip(candidate, reference, strict=True)]

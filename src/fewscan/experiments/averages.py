@@ -15,6 +15,7 @@ from fewscan.experiments.cells import Cell, Row
 from fewscan.experiments.collect import Result
 from fewscan.experiments.state import EVALUATIONS
 from fewscan.metrics.jensen import JensenCheck, jensen_check
+from fewscan.metrics.statistics import mean_of
 from fewscan.metrics.summary import ALL_CLASSES
 
 
@@ -136,14 +137,6 @@ def main_label(lines: Iterable[Line]) -> str:
     """Return the class that tables lead with: the mean over classes, or the only class there is."""
     labels = list(dict.fromkeys(key.label for line in lines for key in line.averages))
     return ALL_CLASSES if ALL_CLASSES in labels or not labels else labels[0]
-
-
-def mean_of(values: Sequence[float]) -> float:
-    """Return the mean of the values that are not NaN; infinite if one of them is, NaN if there are none."""
-    present = [value for value in values if not isnan(value)]
-    if not present:
-        return nan
-    return inf if inf in present else float(np.mean(present))
 
 
 def _average(by_seed: Mapping[int, Sequence[float]]) -> Average:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from math import nan
 
 from fewscan.experiments.against_baseline import baseline_line, upper_bound_line
-from fewscan.experiments.averages import Key, Line, mean_of
+from fewscan.experiments.averages import Key, Line
 from fewscan.experiments.cells import Row
+from fewscan.metrics.statistics import mean_of
 
 TINY_GAP = 0.01
 """Below one point of Dice between N and all labels, the share is mostly noise."""

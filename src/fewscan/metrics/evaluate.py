@@ -100,7 +100,11 @@ def evaluate(
     rows = summarise(table)
     known = recorded_training_cases(predictions)
     ids = [pair.case_id for pair in pairs]
-    comparison = compare(table, columns(_complete(scored[len(pairs) :], others, values), class_names)) if others else []
+    comparison = (
+        compare(table, columns(_complete(scored[len(pairs) :], others, values), class_names), patients=found.patients)
+        if others
+        else []
+    )
     result = Evaluation(
         predictions=str(predictions),
         labels=str(labels),
@@ -114,6 +118,7 @@ def evaluate(
         missing=found.missing,
         unscored=found.unscored,
         not_test=found.not_test,
+        patients=found.patients,
         digests={pair.case_id: content_digest(pair.prediction) for pair in pairs},
         trained_on=among(ids, known.labelled),
         validated_on=among(ids, known.validation),

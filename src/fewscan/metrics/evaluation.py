@@ -70,6 +70,7 @@ class Evaluation:
     missing: tuple[str, ...] = ()
     unscored: tuple[str, ...] = ()
     not_test: tuple[str, ...] = ()
+    patients: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     trained_on: tuple[str, ...] = ()
     validated_on: tuple[str, ...] = ()
@@ -105,6 +106,7 @@ class Evaluation:
             missing=self.missing,
             unscored=self.unscored,
             not_test=self.not_test,
+            patients=len({self.patients.get(case, case) for case in self.case_ids}),
             labels=self.labels,
             all_metrics=all_metrics,
         )

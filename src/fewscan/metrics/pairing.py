@@ -6,6 +6,7 @@ A label without a prediction is an error that lists all of them; left out on req
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from fewscan.data.case import Part
 from fewscan.data.image_files import image_stem, is_image_file
@@ -39,6 +40,8 @@ class Pairing:
         Those of them whose case has a label, but is no test case of the data set.
     names : mapping of int to str
         Class names by label value, where a data set declares them.
+    patients : mapping of str to str
+        Patient (group) of the cases, where a data set names one.
     """
 
     pairs: tuple[Pair, ...]
@@ -46,6 +49,7 @@ class Pairing:
     unscored: tuple[str, ...] = ()
     not_test: tuple[str, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
+    patients: Mapping[str, str] = field(default_factory=dict)
 
 
 def pair_files(
@@ -73,13 +77,14 @@ def pair_files(
         When a label or a prediction is missing, or an id is not unique.
     """
     found = _prediction_files(predictions)
-    truths, names, others = _label_files(labels, case_ids)
+    known = _label_files(labels, case_ids)
+    truths = known.files
     if len(found) == 1 and len(truths) == 1 and predictions.is_file() and labels.is_file():
         truths = dict(zip(found, truths.values(), strict=True))
     missing = sorted(truths.keys() - found.keys())
     both = sorted(truths.keys() & found.keys())
     unscored = tuple(sorted(found.keys() - truths.keys()))
-    not_test = tuple(case for case in unscored if case in others)
+    not_test = tuple(case for case in unscored if case in known.others)
     if not both:
         raise _nothing_fits(predictions, labels, missing=missing, unscored=unscored, not_test=not_test)
     if missing and not allow_missing:
@@ -92,7 +97,8 @@ def pair_files(
         missing=tuple(missing),
         unscored=unscored,
         not_test=not_test,
-        names=names,
+        names=known.names,
+        patients={case: known.patients[case] for case in both if case in known.patients},
     )
 
 
@@ -124,13 +130,20 @@ def _prediction_files(path: Path) -> dict[str, Path]:
     return _by_id(files)
 
 
-def _label_files(
-    path: Path, case_ids: Collection[str] | None
-) -> tuple[dict[str, Path], dict[int, str], frozenset[str]]:
-    """Return the labels to compare with, class names, and the ids of other labelled cases that are no test cases."""
+class _Truths(NamedTuple):
+    """The labels to compare with, class names, patients, and other labelled cases, which are no test cases."""
+
+    files: dict[str, Path]
+    names: dict[int, str]
+    patients: dict[str, str]
+    others: frozenset[str]
+
+
+def _label_files(path: Path, case_ids: Collection[str] | None) -> _Truths:
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder of labels", mend="check the path")
     names: dict[int, str] = {}
+    patients: dict[str, str] = {}
     others: frozenset[str] = frozenset()
     if path.is_file() and is_image_file(path):
         truths = {image_stem(path): path}
@@ -140,6 +153,7 @@ def _label_files(
         dataset = load_dataset(path)
         names = {value: name for name, value in dataset.labels.items() if value != 0}
         truths = {case.id: case.label for case in dataset if case.label is not None}
+        patients = {case.id: case.group for case in dataset if case.group is not None}
         test = {case.id for case in dataset if case.part is Part.TEST} & truths.keys()
         if test and case_ids is None:
             others = frozenset(truths.keys() - test)
@@ -151,7 +165,7 @@ def _label_files(
         truths = {case: truths[case] for case in case_ids}
     if not truths:
         raise DataError(f"{path}: holds no labels", mend="give the folder of true labels, or a data set with labels")
-    return truths, names, others
+    return _Truths(truths, names, patients, others)
 
 
 def _image_files(folder: Path) -> list[Path]:

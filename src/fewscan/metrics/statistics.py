@@ -7,12 +7,20 @@ distance) and count as what they are: the worst.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
+from math import inf, isnan, nan
 
 import numpy as np
 from scipy import stats
 
 Values = Sequence[float]
+
+
+def mean_of(values: Values) -> float:
+    """Return the mean of the values that are not NaN; infinite if one of them is, NaN if there are none."""
+    present = [value for value in values if not isnan(value)]
+    if not present:
+        return nan
+    return inf if inf in present else float(np.mean(present))
 
 
 def bootstrap_interval(

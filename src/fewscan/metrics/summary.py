@@ -11,14 +11,16 @@ Rules:
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isinf, isnan, nan
+from math import isinf, isnan, nan
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from fewscan.metrics.case_scores import HIGHER_IS_BETTER, METRICS, ClassScores
 from fewscan.metrics.jensen import JensenCheck, jensen_check
-from fewscan.metrics.statistics import PairedTest, bootstrap_interval, holm, paired_test
+from fewscan.metrics.patients import over_patients
+from fewscan.metrics.statistics import PairedTest, bootstrap_interval, holm, mean_of, paired_test
 
 ALL_CLASSES = "mean over classes"
 
@@ -76,7 +78,7 @@ class ComparisonRow:
     mean, baseline_mean : float
         Over the compared pairs.
     improved, worse : int
-        Cases in which the predictions score better (worse) than the baseline.
+        Cases, or patients, in which the predictions score better (worse) than the baseline.
     test : PairedTest
         Differences are predictions minus baseline.
     p_holm : float
@@ -126,19 +128,23 @@ def summarise(table: Iterable[Column]) -> list[SummaryRow]:
                 n=len(values),
                 absent=len(by_case) - len(values),
                 infinite=infinite,
-                mean=_mean(values),
+                mean=mean_of(values),
                 standard_deviation=nan if infinite or len(values) < 2 else float(np.std(values, ddof=1)),
                 median=float(np.median(values)) if values else nan,
                 low=low,
                 high=high,
-                mean_finite=_mean(finite),
+                mean_finite=mean_of(finite),
             )
         )
     return rows
 
 
-def compare(table: Sequence[Column], baseline: Sequence[Column]) -> list[ComparisonRow]:
+def compare(
+    table: Sequence[Column], baseline: Sequence[Column], *, patients: Mapping[str, str] = MappingProxyType({})
+) -> list[ComparisonRow]:
     """Compare two tables of the same cases, column by column, with Holm's correction over all the tests.
+
+    ``patients`` says whose scan each case is, where some have several; see `over_patients`.
 
     A class that is in neither truth nor prediction is a correct answer: where only one of the two methods gives it,
     that method has the best score (Dice 1, distance 0) in the pair. Cases where both give it are left out.
@@ -149,13 +155,14 @@ def compare(table: Sequence[Column], baseline: Sequence[Column]) -> list[Compari
         if metric not in TESTED_METRICS or (label, metric) not in other:
             continue
         best = 1.0 if metric in HIGHER_IS_BETTER else 0.0
-        pairs = [
-            (best if isnan(value) else value, best if isnan(against) else against)
-            for value, against in ((value, other[label, metric][case]) for case, value in by_case.items())
-            if not (isnan(value) and isnan(against))
-        ]
-        ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
-        compared.append((label, metric, _mean(ours), _mean(theirs), paired_test(ours, theirs)))
+        against = other[label, metric]
+        pairs = {
+            case: (best if isnan(value) else value, best if isnan(against[case]) else against[case])
+            for case, value in by_case.items()
+            if not (isnan(value) and isnan(against[case]))
+        }
+        ours, theirs = over_patients(pairs, patients)
+        compared.append((label, metric, mean_of(ours), mean_of(theirs), paired_test(ours, theirs)))
     corrected = holm([row[-1].p for row in compared])
     return [
         ComparisonRow(
@@ -184,13 +191,5 @@ def check_means(rows: Iterable[SummaryRow]) -> dict[str, JensenCheck]:
 
 def _over_classes(same_metric: Sequence[Column]) -> Column:
     cases = same_metric[0].by_case
-    means = {
-        case: _mean([v for v in (column.by_case[case] for column in same_metric) if not isnan(v)]) for case in cases
-    }
+    means = {case: mean_of([column.by_case[case] for column in same_metric]) for case in cases}
     return Column(ALL_CLASSES, same_metric[0].metric, means)
-
-
-def _mean(values: Sequence[float]) -> float:
-    if not values:
-        return nan
-    return inf if inf in values else float(np.mean(values))

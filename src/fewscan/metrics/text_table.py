@@ -29,13 +29,14 @@ def text_report(
     missing: Sequence[str],
     unscored: Sequence[str],
     not_test: Sequence[str] = (),
+    patients: int,
     labels: str = "the data set",
     all_metrics: bool = False,
 ) -> str:
     """Return headline, table of means (± standard deviation), notes, and the comparison with a baseline.
 
     Dice, HD95 and ASD in mm, unless ``all_metrics`` are wanted. ``not_test`` are those of the ``unscored`` whose case
-    has a label, but is no test case of ``labels``.
+    has a label, but is no test case of ``labels``; ``patients`` is how many the cases are of.
     """
     what = "largest component of each class" if largest_component else "predictions as they are"
     lines = [f"{cases} {'case' if cases == 1 else 'cases'}, {what}; mean ± standard deviation", ""]
@@ -51,7 +52,8 @@ def text_report(
             if len(shown) < len(comparison)
             else "all rows"
         )
-        lines += ["", f"Against the baseline (Wilcoxon signed-rank, Holm over {over}):", *_comparison(shown)]
+        tested = f" over {patients} patients, each averaged first" if patients < cases else ""
+        lines += ["", f"Against the baseline (Wilcoxon signed-rank{tested}, Holm over {over}):", *_comparison(shown)]
     return "\n".join(lines)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from fewscan.experiments.averages import mean_of
 from fewscan.metrics.evaluation import number_from_json
+from fewscan.metrics.statistics import mean_of
 from fewscan.report.document.words import number
 
 Pair = Mapping[str, Any]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fewscan.experiments.averages import mean_of
 from fewscan.experiments.ranking import best_median_worst
 from fewscan.experiments.tables import Table
+from fewscan.metrics.statistics import mean_of
 from fewscan.report.charts.distributions import box_chart
 from fewscan.report.charts.paired import paired_chart
 from fewscan.report.document.attempt import attempt

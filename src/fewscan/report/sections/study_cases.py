@@ -6,9 +6,10 @@ from math import isfinite, isnan, nan
 import numpy as np
 
 from fewscan.experiments.against_baseline import baseline_line
-from fewscan.experiments.averages import Line, mean_of
+from fewscan.experiments.averages import Line
 from fewscan.experiments.state import AS_PREDICTED
 from fewscan.experiments.tables import Table
+from fewscan.metrics.statistics import mean_of
 from fewscan.report.charts.distributions import box_chart
 from fewscan.report.charts.paired import paired_chart
 from fewscan.report.document.content import Block, Gallery, Note, Picture, Text

@@ -1,0 +1,20 @@
+from math import inf
+
+from fewscan.metrics.patients import over_patients
+
+
+def test_means_over_each_patients_scans():
+    pairs = {"a1": (0.25, 0.5), "b": (0.9, 0.8), "a2": (0.75, 0.0)}
+    assert over_patients(pairs, {"a1": "a", "a2": "a"}) == ([0.5, 0.9], [0.25, 0.8])
+
+
+def test_without_patients_every_scan_is_one():
+    assert over_patients({"x": (1.0, 2.0), "y": (3.0, 4.0)}, {}) == ([1.0, 3.0], [2.0, 4.0])
+
+
+def test_a_patient_may_be_called_as_another_ones_scan():
+    assert over_patients({"x": (1.0, 2.0), "y": (3.0, 4.0)}, {"x": "y"}) == ([1.0, 3.0], [2.0, 4.0])
+
+
+def test_an_infinite_distance_is_never_averaged_away():
+    assert over_patients({"x": (inf, 1.0), "y": (3.0, 1.0)}, {"x": "p", "y": "p"}) == ([inf], [1.0])
