@@ -2,10 +2,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from fewscan.data.sampling import PatchStream, centred_start, cut, random_start, start_around
+from fewscan.data.boxes import cut
+from fewscan.data.sampling import PatchStream
 
 
 class FakeCase:
@@ -90,42 +89,6 @@ def test_slice_wise_patches_are_two_dimensional(axis, size):
     assert patches.labels.shape == (2, 4, 4)
 
 
-def test_last_offset_is_drawn():
-    starts = {random_start((5,), (3,), np.random.default_rng(k)) for k in range(100)}
-    assert starts == {(0,), (1,), (2,)}
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31))
-def test_random_box_covers_the_scan_or_lies_within(size, box, seed):
-    (start,) = random_start((size,), (box,), np.random.default_rng(seed))
-    if box <= size:
-        assert 0 <= start <= size - box
-    else:
-        assert start <= 0 <= size <= start + box
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(1, 9), st.integers(1, 9), st.data())
-def test_box_around_a_voxel_contains_it(size, box, data):
-    voxel = data.draw(st.integers(0, size - 1))
-    (start,) = start_around((voxel,), (size,), (box,))
-    assert start <= voxel < start + box
-
-
-def test_cut_by_hand():
-    array = np.array([[1, 2, 3]])
-    assert cut(array, (-1,), (3,), np.array([9])).tolist() == [[9, 1, 2]]
-    assert cut(array, (1,), (4,), np.array([9])).tolist() == [[2, 3, 9, 9]]
-    assert cut(array, (1,), (2,), np.array([9])).tolist() == [[2, 3]]
-
-
-def test_cut_returns_a_copy():
-    array = np.zeros((1, 3))
-    cut(array, (0,), (3,), np.zeros(1))[...] = 1
-    assert array.sum() == 0
-
-
 def _whole(cases, **changes):
     return _stream(cases, **({"patch_size": (8, 7, 6), "whole_scans": True} | changes))
 
@@ -167,11 +130,6 @@ def test_whole_scans_of_two_processes_are_different():
     stream = _whole([FakeCase(str(k)) for k in range(4)], count=2)
     ids = stream.at(0, rank=0, world_size=2).cases + stream.at(0, rank=1, world_size=2).cases
     assert sorted(ids) == ["0", "1", "2", "3"]
-
-
-@pytest.mark.parametrize(("size", "box", "start"), [(5, 8, -1), (4, 8, -2), (8, 5, 1), (8, 4, 2), (6, 6, 0)])
-def test_centred_start_by_hand(size, box, start):
-    assert centred_start((size,), (box,)) == (start,)
 
 
 def test_soft_masks_are_cut_out_with_their_image_and_padded_with_background():

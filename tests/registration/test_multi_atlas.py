@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from fewscan.data.boxes import centred_start, cut
 from fewscan.data.plan import LabelClass, Plan
-from fewscan.data.sampling import centred_start, cut
 from fewscan.data.whole_scan import WholeScan
 from fewscan.errors import DataError, UsageError
 from fewscan.inference.model_file import ModelSpec, load_model, save_model

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fewscan.data.boxes import centred_start, cut, random_start, start_around
 from fewscan.seeding import generator_for
 
 FloatArray = npt.NDArray[np.float32]
@@ -157,46 +158,3 @@ class PatchStream:
     def _flat(self, patch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Drop the slice axis of a slice-wise patch."""
         return patch if self.slice_axis is None else patch.squeeze(self.slice_axis + 1)
-
-
-def centred_start(size: Sequence[int], box: Sequence[int]) -> tuple[int, ...]:
-    """Return the start of the box that shares its centre with the scan, where need be half a voxel before it.
-
-    Training and prediction place whole scans by this rule: padded where the box is larger, cropped where it is smaller.
-
-    Examples
-    --------
-    >>> centred_start((5, 5, 4), (8, 3, 4))
-    (-1, 1, 0)
-    """
-    return tuple(-((b - n) // 2) if b >= n else (n - b) // 2 for n, b in zip(size, box, strict=True))
-
-
-def random_start(size: Sequence[int], box: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:
-    """Draw the first voxel of a box, uniformly over all places, the last included.
-
-    A box larger than the scan starts at or before the scan's first voxel and covers the scan whole.
-    """
-    return tuple(int(rng.integers(min(0, n - b), max(0, n - b) + 1)) for n, b in zip(size, box, strict=True))
-
-
-def start_around(voxel: Sequence[int], size: Sequence[int], box: Sequence[int]) -> tuple[int, ...]:
-    """Return the start of the box centred on ``voxel``, moved to lie inside the scan (or to cover it whole)."""
-    return tuple(
-        int(np.clip(v - b // 2, min(0, n - b), max(0, n - b))) for v, n, b in zip(voxel, size, box, strict=True)
-    )
-
-
-def cut(
-    array: npt.NDArray[Any], start: Sequence[int], box: Sequence[int], background: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    """Copy a box out of ``array`` (channels, *axes); what lies outside is filled with ``background`` (channels,)."""
-    size = array.shape[1:]
-    inner = tuple(slice(max(s, 0), min(s + b, n)) for s, b, n in zip(start, box, size, strict=True))
-    if all(i.stop - i.start == b for i, b in zip(inner, box, strict=True)):
-        return np.array(array[(slice(None), *inner)])
-    patch = np.empty((array.shape[0], *box), array.dtype)
-    patch[...] = background.reshape(-1, *(1,) * len(box))
-    place = tuple(slice(i.start - s, i.stop - s) for i, s in zip(inner, start, strict=True))
-    patch[(slice(None), *place)] = array[(slice(None), *inner)]
-    return patch

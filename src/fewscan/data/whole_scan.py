@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewscan.data.sampling import PatchSource, centred_start, cut
+from fewscan.data.boxes import cut_centred
+from fewscan.data.sampling import PatchSource
 
 
 class WholeScan(NamedTuple):
@@ -37,12 +38,11 @@ class WholeScan(NamedTuple):
 def whole_scan(case: PatchSource, size: Sequence[int]) -> WholeScan:
     """Return a labelled case on a grid of ``size``, placed as in training (`centred_start`)."""
     image, label = case.image(), case.label()
-    start, background = centred_start(label.shape, size), np.asarray(case.background, np.float32)
-    nothing = np.zeros(1, np.uint8)
+    background, nothing = np.asarray(case.background, np.float32), np.zeros(1, np.uint8)
     return WholeScan(
         case.id,
-        torch.from_numpy(cut(image, start, size, background)),
-        torch.from_numpy(cut(label[None], start, size, nothing)[0]),
-        torch.from_numpy(cut(np.ones((1, *label.shape), np.uint8), start, size, nothing)[0]),
+        torch.from_numpy(cut_centred(image, size, background)),
+        torch.from_numpy(cut_centred(label[None], size, nothing)[0]),
+        torch.from_numpy(cut_centred(np.ones((1, *label.shape), np.uint8), size, nothing)[0]),
         torch.from_numpy(background),
     )

@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from fewscan.data.sampling import cut
+from fewscan.data.boxes import cut
 from fewscan.errors import DataError
 from fewscan.files import write_json
 from fewscan.recipes.mask_quality import MaskRecord

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fewscan.data.boxes import centred_part, cut_centred
 from fewscan.data.prepared import PreparedCase
-from fewscan.data.sampling import centred_start, cut
 from fewscan.errors import InterruptedRunError
 from fewscan.progress import progress
 from fewscan.recipes.combined import Combined
@@ -110,7 +109,7 @@ class MaskMaker:
     def halves(self, cases: Sequence[PreparedCase]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the segmentation half and the registration half of each scan, (classes, *size), on the CPU."""
         grid = tuple(self.placed.images.shape[2:])
-        images = np.stack([_centred(case, grid) for case in cases])
+        images = np.stack([cut_centred(case.image(), grid, np.asarray(case.background, np.float32)) for case in cases])
         chosen = torch.stack([self.sources(case.id) for case in cases]).to(self.device)
         cast = torch.autocast(self.device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
         with torch.no_grad(), cast:
@@ -124,13 +123,6 @@ class MaskMaker:
         return torch.from_numpy(np.sort(drawn[: self.network.options.sources]))
 
 
-def _centred(case: PreparedCase, grid: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    image = case.image()
-    return cut(image, centred_start(image.shape[1:], grid), grid, np.asarray(case.background, np.float32))
-
-
 def _own_part(probabilities: Tensor, case: PreparedCase) -> Tensor:
     """Cut what lies on the common grid back to the scan."""
-    size = case.meta.prepared.size
-    start = centred_start(size, probabilities.shape[1:])
-    return probabilities[(slice(None), *(slice(-lead, -lead + side) for lead, side in zip(start, size, strict=True)))]
+    return probabilities[(slice(None), *centred_part(case.meta.prepared.size, probabilities.shape[1:]))]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewscan.data.sampling import centred_start
+from fewscan.data.boxes import centred_part
 from fewscan.data.whole_scan import WholeScan
 from fewscan.errors import UsageError
 
@@ -96,10 +96,9 @@ class Atlases(nn.Module):
                 f"the atlases lie on a grid of {self.size} voxels and cannot be laid onto a scan of {tuple(size)}",
                 mend="Pad the scan to at least the grid of the atlases.",
             )
-        first = [-start for start in centred_start(self.size, size)]
-        sides = zip(first, self.size, size, strict=True)
+        sides = zip(centred_part(self.size, size), size, strict=True)
         # F.pad counts from the last axis
-        margin = [width for before, old, new in reversed(list(sides)) for width in (before, new - old - before)]
+        margin = [width for part, side in reversed(list(sides)) for width in (part.start, side - part.stop)]
         images, labels, inside = (F.pad(x, margin) for x in (self.images, self.labels, self.inside))
         empty = self.background.reshape(*self.background.shape, *[1] * len(self.size))
         return Placed(torch.where(inside > 0, images, empty), labels.squeeze(1), inside.float())

@@ -7,9 +7,9 @@ from typing import Self
 import numpy as np
 import torch
 
+from fewscan.data.boxes import centred_start
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan
-from fewscan.data.sampling import centred_start
 from fewscan.registration.affine import Effort
 from fewscan.registration.align import PlacedScan, place
 from fewscan.registration.predictor import RegistrationPredictor

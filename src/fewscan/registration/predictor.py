@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fewscan.data.sampling import centred_start, cut
+from fewscan.data.boxes import centred_part, centred_start, cut_centred
 from fewscan.errors import DataError, UsageError
 from fewscan.inference.model_file import REGISTRATION_NAME, ModelSpec, load_model
 from fewscan.networks.layout import best_layout
@@ -124,10 +124,9 @@ class RegistrationPredictor:
         )
         field = self.field(pair, refine_steps=refine_steps)[0].cpu().numpy()
         grid, moving_size, fixed_size = field.shape[1:], moving_image.shape[1:], fixed_image.shape[1:]
-        # where the first voxel of each scan lies on the common grid
-        first = [-start for start in centred_start(fixed_size, grid)]
-        shift = [start + lead for start, lead in zip(centred_start(moving_size, grid), first, strict=True)]
-        inner = tuple(slice(lead, lead + side) for lead, side in zip(first, fixed_size, strict=True))
+        inner = centred_part(fixed_size, grid)
+        # from the first voxel of the moving scan to that of the fixed one
+        shift = [part.start + start for part, start in zip(inner, centred_start(moving_size, grid), strict=True)]
         result: FloatArray = field[(slice(None), *inner)] + np.asarray(shift, np.float32).reshape(-1, *[1] * len(grid))
         return result
 
@@ -186,8 +185,7 @@ class RegistrationPredictor:
         """Return image and inside as ``(1, channels, *grid)`` on the device."""
         lowest = image.min(axis=tuple(range(1, image.ndim)))
         empty = lowest if background is None else np.asarray(background, np.float32)
-        start = centred_start(image.shape[1:], grid)
-        inside = cut(np.ones((1, *image.shape[1:]), np.float32), start, grid, np.zeros(1, np.float32))
-        placed = torch.from_numpy(cut(image, start, grid, empty))[None].to(self.device)
+        inside = cut_centred(np.ones((1, *image.shape[1:]), np.float32), grid, np.zeros(1, np.float32))
+        placed = torch.from_numpy(cut_centred(image, grid, empty))[None].to(self.device)
         layout = best_layout(len(grid), self.device, self.dtype)
         return placed.contiguous(memory_format=layout), torch.from_numpy(inside)[None].to(self.device)

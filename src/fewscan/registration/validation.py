@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from fewscan.data.boxes import centred_part, cut_centred
 from fewscan.data.prepared import PreparedCase
-from fewscan.data.sampling import centred_start, cut
 from fewscan.displacement import warp_labels
 from fewscan.registration.jacobian import fold_fraction, jacobian_determinant, sd_log_jacobian
 from fewscan.registration.objective import Pairs, image_distance
 from fewscan.registration.predictor import RegistrationPredictor
 from fewscan.training.validation import Validation, class_dice, mean_by_class
+
+_NOTHING = np.zeros(1, np.uint8)
 
 
 def validate_pairs(predictor: RegistrationPredictor, cases: Sequence[PreparedCase]) -> Validation:
@@ -39,14 +40,12 @@ def validate_pairs(predictor: RegistrationPredictor, cases: Sequence[PreparedCas
         field = predictor.field(pair)
         quality.append(field_quality(predictor, pair, field))
         grid = tuple(field.shape[2:])
-        labels = torch.from_numpy(_centred(moving.label(), grid)).to(field.device).long()
+        labels = torch.from_numpy(cut_centred(moving.label()[None], grid, _NOTHING)).to(field.device).long()
         # several times faster than argmax on the CPU
-        warped = warp_labels(labels[None], field, classes=plan.class_count).max(1).indices[0].cpu().numpy()
+        warped = warp_labels(labels, field, classes=plan.class_count).max(1).indices[0].cpu().numpy()
         # what lands in the padding of the fixed scan is nowhere
-        size = fixed.label().shape
-        start = [-first for first in centred_start(size, grid)]
-        within = tuple(slice(first, first + side) for first, side in zip(start, size, strict=True))
-        dice.append(class_dice(warped[within], np.array(fixed.label()), plan))
+        truth = np.array(fixed.label())
+        dice.append(class_dice(warped[centred_part(truth.shape, grid)], truth, plan))
     means = {name: float(np.mean([one[name] for one in quality])) for name in quality[0]}
     return Validation(mean_by_class(dice), means, fallback="similarity")
 
@@ -61,8 +60,3 @@ def field_quality(predictor: RegistrationPredictor, pair: Pairs, field: torch.Te
         "folds": float(fold_fraction(determinant, mask=inside)),
         "sd_log_jacobian": float(sd_log_jacobian(determinant, mask=inside)),
     }
-
-
-def _centred(label: npt.NDArray[np.uint8], grid: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    placed: npt.NDArray[np.uint8] = cut(label[None], centred_start(label.shape, grid), grid, np.zeros(1, np.uint8))[0]
-    return placed
