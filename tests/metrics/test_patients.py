@@ -1,6 +1,6 @@
 from math import inf
 
-from fewscan.metrics.patients import over_patients
+from fewscan.metrics.patients import count_patients, over_patients
 
 
 def test_means_over_each_patients_scans():
@@ -14,6 +14,8 @@ def test_without_patients_every_scan_is_one():
 
 def test_a_patient_may_be_called_as_another_ones_scan():
     assert over_patients({"x": (1.0, 2.0), "y": (3.0, 4.0)}, {"x": "y"}) == ([1.0, 3.0], [2.0, 4.0])
+    assert count_patients("xy", {"x": "y"}) == 2
+    assert count_patients("xyz", {"x": "p", "y": "p"}) == 2
 
 
 def test_an_infinite_distance_is_never_averaged_away():

@@ -9,6 +9,7 @@ from fewscan.experiments.cells import Row
 from fewscan.experiments.gap import TINY_GAP, GapShare
 from fewscan.experiments.state import EVALUATIONS
 from fewscan.experiments.study import Study
+from fewscan.metrics.patients import count_patients
 
 FEW_SEEDS = 3
 
@@ -27,7 +28,7 @@ def general_notes(study: Study, lines: Sequence[Line]) -> list[str]:
         "labelled and validation scans; training in h:mm:ss, mean over seeds."
     ]
     split = results[0].cell.split
-    units = len({split.test_groups.get(case_id, case_id) for case_id in split.test})
+    units = count_patients(split.test, split.test_groups)
     if units < len(split.test):
         notes.append(f"Tests and intervals are over {units} patients, the scans of each averaged first.")
     if len(study.seeds) < FEW_SEEDS:

@@ -16,6 +16,7 @@ from typing import Any
 from fewscan.files import write_atomically
 from fewscan.metrics.case_scores import METRICS, ClassScores
 from fewscan.metrics.jensen import JensenCheck
+from fewscan.metrics.patients import count_patients
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
 from fewscan.metrics.text_table import text_report
 from fewscan.metrics.trained_on import training_warnings
@@ -106,7 +107,7 @@ class Evaluation:
             missing=self.missing,
             unscored=self.unscored,
             not_test=self.not_test,
-            patients=len({self.patients.get(case, case) for case in self.case_ids}),
+            patients=count_patients(self.case_ids, self.patients),
             labels=self.labels,
             all_metrics=all_metrics,
         )

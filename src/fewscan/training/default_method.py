@@ -1,8 +1,9 @@
 """Which method a data set suits: what a training does when nobody names one.
 
 The rules are few and rest on the measurements in ``benchmarks/results``; each gives its reason in one line. Dimensions
-do not count: on slices and on volumes the same methods were best. How alike the scans are decides no method either, as
-Mean Teacher and the joint framework were level where they are very much alike; it is told for the sake of registration.
+do not count: no measurement asks for another choice on slices than on volumes. How alike the scans are decides no
+method either, as Mean Teacher and the joint framework were level where they are very much alike; it is told for the
+sake of registration.
 """
 
 from typing import NamedTuple
