@@ -41,7 +41,7 @@ def index_page(rows: dict[str, dict[str, Any]]) -> str:
         lines.append([f"[`{name}`]({name}.md)", *map(prose, (row["title"], row["parts"])), time, memory, row["when"]])
     intro = (
         "# Methods\n\n"
-        "Each is trained by `fewscan train DATA --method NAME --out RUN`; `fewscan methods --all` prints this table, "
+        "Each is trained by `fewscan train DATA --method NAME --out RUN`; `fewscan methods` prints this table, "
         "`fewscan methods NAME` what its page says. Time and memory are those of one training step with preset "
         "`recommended`, as multiples of supervised training on as many images."
     )

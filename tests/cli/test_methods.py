@@ -24,7 +24,7 @@ def test_the_table_says_what_was_measured_and_what_not(monkeypatch, capsys):
     found = {"bcp": {"recommended": {"time": 1.2345, "memory": 0.98}}}
     monkeypatch.setattr(costs, "measured", lambda: {"methods": found})
     monkeypatch.setenv("COLUMNS", "200")
-    methods(everything=True)
+    methods()
     lines = capsys.readouterr().out.splitlines()
     bcp, dtc = (next(line for line in lines if line.strip().startswith(f"{name} ")) for name in ("bcp", "dtc"))
     assert "1.2" in bcp
@@ -35,15 +35,15 @@ def test_the_table_says_what_was_measured_and_what_not(monkeypatch, capsys):
 
 def test_a_narrow_terminal_gets_paragraphs(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
-    methods(everything=True)
+    methods()
     out = capsys.readouterr().out
-    assert max(map(len, out.partition("time, memory:")[0].splitlines())) <= 80
+    assert max(map(len, out.partition("  paper 1:")[0].splitlines())) <= 80
     assert "\nbcp\n  what and where from: BCP" in out
 
 
-def test_the_list_has_a_few_lines_for_each_method(monkeypatch, capsys):
+def test_the_brief_list_has_a_few_lines_for_each_method(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "100")
-    methods()
+    methods(brief=True)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     assert len(lines) <= 3 * len(trainable_names())
@@ -54,7 +54,6 @@ def test_the_list_has_a_few_lines_for_each_method(monkeypatch, capsys):
     assert lines[place + 1].startswith("  Always: the baseline")
     text = "\n".join(lines)
     assert "what and where from" not in text
-    assert "fewscan methods --all" in text
     assert "fewscan methods NAME" in text
 
 

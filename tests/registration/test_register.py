@@ -74,6 +74,7 @@ def test_the_record_and_the_table(tmp_path: Path, write_body: WriteBody) -> None
     assert record["classical"] == "affine"
     assert record["settings"]["seed"] == 3
     assert record["settings"]["align"] == "centre"
+    assert record["labels"] == {side: str(tmp_path / "labels") for side in ("moving", "fixed")}
     assert record["without_labels"] == {"moving": [], "fixed": []}
     assert [pair["id"] for pair in record["pairs"]] == ["b_to_a", "a_to_b"]
     pair = record["pairs"][1]

@@ -134,6 +134,7 @@ def _make_registration(root: Path, *, shift=3, labels=True) -> Path:
             "threads": 1,
         },
         "versions": {"fewscan": "9.8.7"},
+        "labels": {"moving": "masks", "fixed": "truth.nii.gz"} if labels else {},
         "without_labels": {},
         "pairs": [
             {

@@ -41,7 +41,7 @@ def test_the_whole_report(tmp_path, make_registration, blocks_in):
     [command] = blocks_in(report, "reproduce", Code)
     assert command.text.endswith("--align none --metric correlation --seed 3")
     assert f"--moving {tmp_path}/moving.nii.gz --fixed {tmp_path}/fixed.nii.gz --moving-labels" in command.text
-    assert "--moving-labels MOVING_LABELS --fixed-labels FIXED_LABELS" in command.text
+    assert "--moving-labels masks --fixed-labels truth.nii.gz" in command.text
 
 
 def test_pictures_by_hand(tmp_path, make_registration):

@@ -11,25 +11,26 @@ HEAD = ("method", "what and where from", "networks and heads", "time", "memory",
 WIDE, NARROW = 160, 110
 """Characters of a line where the terminal does not tell, and below which a table would be all folds."""
 
-COST_NOTE = (
-    "time, memory: of a training step with preset recommended, as multiples of supervised training on as many images."
+NOTES = (
+    "time, memory: of a training step with preset recommended, as multiples of supervised training on as many images.",
+    "One method with its equations, settings and presets: fewscan methods NAME",
 )
 
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, in detail.")] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="List what each method is and where from, and its networks and heads, too.")
+    brief: Annotated[
+        bool, typer.Option("--brief", help="List the cost of each method and when to use it, and nothing more.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List the methods with their cost and when to use them, or show one with equations, settings and presets.
+    """List the methods, where they are from, their networks and cost, or show one with equations and presets.
 
     Time and memory are those of a training step, as multiples of supervised training on as many images.
     """
     if name is None:
         rows = overview()
-        emit({"methods": rows}, as_json=as_json, text=overview_text(rows) if everything else short_text(rows))
+        emit({"methods": rows}, as_json=as_json, text=brief_text(rows) if brief else overview_text(rows))
         return
     details = describe(name)
     emit(details, as_json=as_json, text=as_text(details))
@@ -56,7 +57,7 @@ def overview() -> dict[str, dict[str, Any]]:
     return rows
 
 
-def short_text(rows: dict[str, dict[str, Any]]) -> str:
+def brief_text(rows: dict[str, dict[str, Any]]) -> str:
     """Return the methods for the terminal, each with its cost on one line and when to use it below."""
     from textwrap import fill
 
@@ -67,12 +68,7 @@ def short_text(rows: dict[str, dict[str, Any]]) -> str:
     lines = [table[0]]
     for line, row in zip(table[1:], rows.values(), strict=True):
         lines += [line, fill(row["when"], width, initial_indent="  ", subsequent_indent="  ")]
-    notes = (
-        COST_NOTE,
-        "What each is, where from, and its networks: fewscan methods --all. One method with its equations, settings "
-        "and presets: fewscan methods NAME",
-    )
-    return "\n".join([*lines, "", *(fill(note, width) for note in notes)])
+    return "\n".join([*lines, "", *_notes(width)])
 
 
 def overview_text(rows: dict[str, dict[str, Any]]) -> str:
@@ -81,13 +77,14 @@ def overview_text(rows: dict[str, dict[str, Any]]) -> str:
     for key, row in rows.items():
         lines.append((key, f"{row['title']}. {row['paper']}", row["parts"], *_cost_words(row), row["when"]))
     width = _terminal_width()
-    notes = [
-        COST_NOTE,
-        "One method with its equations, settings and presets: fewscan methods NAME",
-        *_founding_papers(),
-    ]
     shown = as_paragraphs(HEAD, lines, width=width) if width < NARROW else as_table(HEAD, lines, width=width)
-    return "\n".join([shown, "", *notes])
+    return "\n".join([shown, "", *_notes(width), *_founding_papers()])
+
+
+def _notes(width: int) -> list[str]:
+    from textwrap import fill
+
+    return [fill(note, width) for note in NOTES]
 
 
 def _cost_words(row: dict[str, Any]) -> tuple[str, str]:

@@ -102,18 +102,15 @@ def register(
         found = _pairs(places, channels=len(registrar.plan.channels))
     else:
         found, registrar = _classical(classical, places, align=align, effort=effort)
-    label_places = {"moving": moving_labels, "fixed": fixed_labels}
+    sides = {"moving": moving_labels, "fixed": fixed_labels}
+    label_places = {side: Path(place) for side, place in sides.items() if place is not None}
     labels = {
-        side: find_labels(
-            None if place is None else Path(place),
-            [getattr(pair, side) for pair in found],
-            option=f"--{side}-labels",
-        )
-        for side, place in label_places.items()
+        side: find_labels(label_places.get(side), [getattr(pair, side) for pair in found], option=f"--{side}-labels")
+        for side in sides
     }
     guard_folder(
         out,
-        places=[*places.values(), *(Path(place) for place in label_places.values() if place is not None)],
+        places=[*places.values(), *label_places.values()],
         inputs=[
             *(path for pair in found for case in (pair.moving, pair.fixed) for path in case.images),
             *(path for side in labels.values() for path in side.values()),
@@ -124,7 +121,6 @@ def register(
         what="registrations",
         others=[TABLE_NAME],
     )
-    wanted = [name for name, place in label_places.items() if place is not None]
     record: dict[str, Any] = {
         "model": None if model is None else str(model),
         "classical": classical,
@@ -134,7 +130,8 @@ def register(
             "device": None if classical else device, "precision": None if classical else precision,
         },
         "versions": {"fewscan": __version__},
-        "without_labels": {side: _unlabelled(found, labels[side], side=side) for side in wanted},
+        "labels": {side: str(place) for side, place in label_places.items()},
+        "without_labels": {side: _unlabelled(found, labels[side], side=side) for side in label_places},
     }  # fmt: skip
     outcome = Outcome(len(found), progress)
     work = PairWork(out, registrar, labels, max_folds, outcome)

@@ -69,6 +69,12 @@ def test_device_and_precision_are_said_where_they_were_chosen(command):
     assert "--device" not in register_command({"settings": {"device": "auto", "precision": "auto"}}, Path("there"))
 
 
+def test_labels_are_given_where_they_were_given(tmp_path):
+    record = {"classical": "affine", "settings": {}, "labels": {"moving": "my labels"}}
+    given = understood(register_command(record, tmp_path))
+    assert (given["moving_labels"], given["fixed_labels"]) == (Path("my labels"), None)
+
+
 def test_one_file_and_one_folder(command, scans):
     a, b = scans("scans", "a", "b")
     (c,) = scans("atlas", "c")

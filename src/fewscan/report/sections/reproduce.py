@@ -75,8 +75,8 @@ def register_command(record: Mapping[str, Any], folder: Path) -> str:
     words += ["--classical", str(record["classical"])] if record.get("classical") else [str(record.get("model", "RUN"))]
     words += ["--pairs", str(folder / "pairs.csv")]
     words += ["--moving", _scans_of(pairs, "moving"), "--fixed", _scans_of(pairs, "fixed")]
-    if any(pair.get("labels") for pair in pairs):
-        words += ["--moving-labels", "MOVING_LABELS", "--fixed-labels", "FIXED_LABELS"]
+    for side, place in record.get("labels", {}).items():
+        words += [f"--{side}-labels", str(place)]
     words += ["--out", "NEW_FOLDER"]
     defaults = {
         "align": "centre",
