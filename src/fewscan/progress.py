@@ -19,7 +19,7 @@ class Progress:
 
     def __init__(self, description: str, total: int, *, quiet: bool = False) -> None:
         self.description, self.total, self.quiet = description, total, quiet
-        self.done, self.note = 0, ""
+        self.done, self.note, self._earlier = 0, "", 0
         self._started = self._printed = time.monotonic()
         self._bar: Any = None
 
@@ -33,11 +33,17 @@ class Progress:
             self._printed = time.monotonic()
             say(self.line())
 
+    def go_on_from(self, done: int) -> None:
+        """Begin with ``done`` items that an earlier process finished: they say nothing of this one's pace."""
+        self.done = self._earlier = done
+        self._started = time.monotonic()
+        if self._bar is not None:
+            self._bar.reset(self._task, completed=done)
+
     def line(self) -> str:
         """Return the state as plain text, with the time left."""
-        elapsed = time.monotonic() - self._started
-        left = elapsed / self.done * (self.total - self.done) if self.done else float("inf")
-        remaining = f", {clock(left)} left" if self.done else ""
+        elapsed, done_here = time.monotonic() - self._started, self.done - self._earlier
+        remaining = f", {clock(elapsed / done_here * (self.total - self.done))} left" if done_here else ""
         return f"{self.description}: {self.done}/{self.total}{remaining}  {self.note}".rstrip()
 
     def __enter__(self) -> "Progress":

@@ -105,6 +105,15 @@ def test_a_changed_study_has_other_cells(cells_of, changes):
     assert not {cell.name for cell in cells_of()} & {cell.name for cell in cells_of(**changes)}
 
 
+@pytest.mark.parametrize(("checkpoint", "same"), [("last", True), ("best", False)])
+def test_the_steps_between_validations_decide_which_checkpoint_is_best(checkpoint, same, cells_of):
+    often, rarely = (
+        {cell.name for cell in cells_of(checkpoint=checkpoint, validation=1, settings={"validate_every": every})}
+        for every in (10, 500)
+    )
+    assert (often == rarely) is same
+
+
 def test_a_wider_study_keeps_its_cells(cells_of):
     before = {cell.name for cell in cells_of()}
     after = {cell.name for cell in cells_of(labelled=[1, 2, 3], seeds=[0, 1, 2], settings={"log_every": 3})}

@@ -246,18 +246,35 @@ def test_state_comes_back_and_the_next_step_is_the_same(name, preset, method, ba
 @every_method
 @every_preset
 def test_the_network_that_is_kept_can_be_saved_and_loaded(name, preset, method, small_network, tmp_path):
-    made = method(name, preset=preset)
+    check_model_file(method(name, preset=preset), small_network, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hyper"),
+    [
+        ("co_learning", {"second": {"name": "residual_unet"}}),
+        ("co_learning", {"second": {"name": "residual_unet"}, "predict_with": "second"}),
+        ("cross_teaching", {"transformer": {"name": "residual_unet"}, "predict_with": "both"}),
+    ],
+)
+def test_so_can_a_second_network_of_another_kind(name, hyper, method, small_network, tmp_path):
+    # its levels are fitted to the patch, which the file has to say: five would not divide 16 voxels
+    check_model_file(method(name, **hyper), small_network, tmp_path)
+
+
+def check_model_file(made, small_network, folder):
+    """See that a method's predictor, written and read, answers as before."""
     network, task = made.predictor().eval(), made.task
-    spec = ModelSpec(plan=PLAN, network=made.predictor_spec(small_network[made.network_kind]), method=name)
-    save_model(tmp_path / "model.safetensors", network, spec)
-    loaded, found = load_model(tmp_path / "model.safetensors")
+    spec = ModelSpec(plan=PLAN, network=made.predictor_spec(small_network[made.network_kind]), method=made.name)
+    save_model(folder / "model.safetensors", network, spec)
+    loaded, found = load_model(folder / "model.safetensors")
     images = torch.randn(2, 1, 1, 16, 16, 16)[: 1 if task == "segmentation" else 2]
     with torch.no_grad():
         answers = [
             made(*images) if task == "segmentation" else made.displacement(*images) for made in (loaded, network)
         ]
     assert torch.equal(*answers)
-    assert found.method == name
+    assert found.method == made.name
 
 
 def patches_at(step, rank, world_size):

@@ -30,7 +30,10 @@ def test_published_settings(name):
     full = None if hyper.ramp == "none" else hyper.ramp_length * found.iterations
     batch, weights = (found.batch.labelled, found.batch.unlabelled), (hyper.cross_entropy_weight, hyper.dice_weight)
     assert (found.iterations, found.optimiser.schedule, batch, weights, full) == SHEET[name]
-    assert (found.optimiser.name, found.optimiser.learning_rate) == ("sgd", 0.01)
+    rule = found.optimiser
+    assert (rule.name, rule.learning_rate, rule.momentum, rule.weight_decay) == ("sgd", 0.01, 0.9, 1e-4)
+    # patches anywhere, gradients as they are
+    assert (rule.clip_gradient_norm, found.foreground_fraction) == (None, 0.0)
 
 
 def test_networks_of_the_two_families():

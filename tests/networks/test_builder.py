@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from fewscan.errors import UsageError
-from fewscan.networks.builder import NetworkBuilder, counterpart, varied
+from fewscan.networks.builder import NetworkBuilder, counterpart
 from fewscan.networks.ema import check_same_shapes
-from fewscan.networks.registry import NetworkSpec
+from fewscan.networks.registry import NetworkSpec, build_network
 
 SMALL = NetworkSpec(name="unet", options={"filters": [4, 8]})
 
@@ -38,10 +38,17 @@ def test_the_runs_own_architecture_is_not_refused_as_its_patch_is_rounded_up():
     assert build(NetworkSpec(name="vnet", options={"residual": True})).divisor == 16
 
 
-def test_a_varied_network_keeps_the_options_that_are_not_named():
+def test_a_fitted_spec_of_the_runs_architecture_keeps_the_options_that_are_not_named():
+    build = NetworkBuilder(SMALL, patch_size=(16, 16), channels=1, classes=2)
     nearest = NetworkSpec(name="unet", options={"upsampling": "nearest"})
-    assert varied(SMALL, nearest).options == {"filters": [4, 8], "upsampling": "nearest"}
-    assert varied(SMALL, NetworkSpec(name="vnet")) == NetworkSpec(name="vnet")
+    assert build.fitted(nearest).options == {"filters": [4, 8], "upsampling": "nearest"}
+    assert build.fitted(NetworkSpec(name="vnet")) == NetworkSpec(name="vnet")
+
+
+def test_a_fitted_spec_alone_builds_the_same_network():
+    build = NetworkBuilder(SMALL, patch_size=(16, 24), channels=2, classes=3)
+    spec = build.fitted(NetworkSpec(name="residual_unet"))
+    check_same_shapes([build(spec), build_network(spec, dimensions=2, channels=2, classes=3)])
 
 
 @pytest.mark.parametrize(

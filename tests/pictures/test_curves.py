@@ -73,6 +73,19 @@ def test_a_single_term_needs_no_total():
     assert lines(axis)["dice"].get_marker() == "o"  # one point alone would be invisible as a line
 
 
+def test_an_adversary_has_a_panel_of_its_own(tmp_path):
+    against = {"adversary": {"value": 0.7, "weight": 1.0, "product": 0.7}}
+    records = [{**step(k, dice=0.6), "adversary": against} for k in range(3)]
+    save_learning_curves(tmp_path / "curves.png", records)
+    height, width, _ = imread(tmp_path / "curves.png").shape
+    assert width > 2 * height  # two panels
+    axis = Figure().subplots()
+    curves._draw_terms(axis, records, group="adversary")
+    assert axis.get_title() == "the adversary's loss"
+    np.testing.assert_allclose(lines(axis)["adversary"].get_ydata(), [0.7] * 3)
+    assert list(lines(axis)) == ["adversary"]  # it has no part in the total
+
+
 def test_validation_shows_each_class_and_the_mean():
     axis = Figure().subplots()
     curves._draw_validation(axis, [validation(10, atrium=0.5, wall=0.3), validation(20, atrium=0.7, wall=0.5)])

@@ -1,9 +1,12 @@
-"""When rounds have levelled off, and how long what is left will take."""
+"""What is on record about a round, when rounds have levelled off, and how long what is left will take."""
+
+from types import SimpleNamespace
 
 import pytest
 
 from fewscan.files import write_json
-from fewscan.recipes.joint_record import RoundRecord, has_levelled_off, seconds_left, stage_path
+from fewscan.recipes.joint_record import RoundRecord, has_levelled_off, read_round, seconds_left, stage_path
+from fewscan.recipes.mask_quality import MaskRecord
 
 LENGTHS = {(k, kind): steps for k in range(3) for kind, steps in (("segmentation", 10), ("registration", 20))}
 
@@ -36,3 +39,16 @@ def test_the_time_left_is_told_when_both_trainings_and_masks_are_known(tmp_path)
     assert seconds_left(tmp_path, LENGTHS, at=(1, "segmentation")) == pytest.approx(2 * (5 + 40))
     write_json(stage_path(tmp_path, 1, "masks") / "masks.json", {"seconds": 7.0})
     assert seconds_left(tmp_path, LENGTHS, at=(1, "registration")) == pytest.approx(40 + 7 + 45)
+
+
+def test_the_record_is_of_the_masks_that_were_trained_with(tmp_path):
+    record = MaskRecord(entropy=0.2, disagreement=0.1, segmentation_vox=(3,), registration_vox=(2,))
+    worse = record.model_copy(update={"entropy": 0.8, "disagreement": 0.7, "kept_from": 1, "why_kept": "empty"})
+    records = {"a": record, "b": record.model_copy(update={"entropy": 0.4}), "c": worse}
+    store = SimpleNamespace(records=records, details={"seconds": 6.0})
+    two = read_round(tmp_path, 2, store, used=["a", "b"])
+    assert (two.scans, two.kept, two.seconds) == (2, 0, {"masks": 6.0})
+    assert (two.entropy, two.disagreement) == (pytest.approx(0.3), pytest.approx(0.1))
+    assert read_round(tmp_path, 2, store, used=["a", "b", "c"]).kept == 1
+    none = read_round(tmp_path, 2, store, used=[])  # the halves of no scan agreed
+    assert (none.scans, none.entropy, none.disagreement) == (0, None, None)

@@ -20,9 +20,11 @@ def _write(folder, *, round_number=2, shards=IDS, finish=True):
     masks = {case_id: _mask(k) for k, case_id in enumerate(case_id for ids in shards for case_id in ids)}
     for number, ids in enumerate(shards):
         chosen = {case_id: masks[case_id] for case_id in ids}
-        write_shard(shard_path(folder, number), chosen, dict.fromkeys(ids, RECORD), round_number=round_number)
+        write_shard(
+            shard_path(folder, number), chosen, dict.fromkeys(ids, RECORD), round_number=round_number, seconds=1.5
+        )
     if finish:
-        finish_store(folder, shards, {"round": round_number, "seconds": 1.5, "views": ["identity"]})
+        finish_store(folder, shards, {"round": round_number, "views": ["identity"]})
     return masks
 
 
@@ -40,6 +42,13 @@ def test_masks_and_records_come_back(tmp_path):
         assert (found >= 0).all()
 
 
+def test_the_seconds_of_a_round_are_those_of_all_its_files(tmp_path):
+    _write(tmp_path)  # two files of 1.5 s, whichever process wrote them
+    assert MaskStore(tmp_path).details["seconds"] == 3.0
+    finish_store(tmp_path, IDS, {"round": 2}, ranks=2)
+    assert MaskStore(tmp_path).details["seconds"] == 1.5
+
+
 @pytest.mark.parametrize(("start", "size"), [((1, 0), (3, 2)), ((-1, 2), (4, 4)), ((0, 0), (5, 4))])
 def test_a_box_of_a_mask_is_that_of_the_whole_one(start, size, tmp_path):
     _write(tmp_path)
@@ -54,8 +63,8 @@ def test_a_box_of_a_mask_is_that_of_the_whole_one(start, size, tmp_path):
 def test_probabilities_stay_probabilities_where_rounding_adds_up_to_more_than_one(tmp_path):
     # 0.3001 and 0.6999 round to 0.3 and 0.7 in half precision, whose sum is a little over 1
     mask = torch.tensor([0.0, 0.30005, 0.69995]).reshape(3, 1, 1)
-    write_shard(shard_path(tmp_path, 0), {"a": mask}, {"a": RECORD}, round_number=1)
-    finish_store(tmp_path, [["a"]], {"round": 1, "seconds": 0.0})
+    write_shard(shard_path(tmp_path, 0), {"a": mask}, {"a": RECORD}, round_number=1, seconds=0.5)
+    finish_store(tmp_path, [["a"]], {"round": 1})
     found = MaskStore(tmp_path).mask("a")
     assert found[0] >= 0
     assert found.sum() == pytest.approx(1, abs=1e-3)
@@ -74,7 +83,7 @@ def test_a_file_is_whole_or_absent(tmp_path, monkeypatch):
 
     monkeypatch.setattr("fewscan.tensor_file.save_file", failing)
     with pytest.raises(OSError, match="no space"):
-        write_shard(shard_path(tmp_path, 0), {"a": _mask(0)}, {"a": RECORD}, round_number=1)
+        write_shard(shard_path(tmp_path, 0), {"a": _mask(0)}, {"a": RECORD}, round_number=1, seconds=0.5)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,9 +99,9 @@ def test_damage_is_found(damage, tmp_path):
     elif damage == "gone":
         path.unlink()
     elif damage == "round":
-        write_shard(path, dict.fromkeys("ab", _mask(0)), dict.fromkeys("ab", RECORD), round_number=1)
+        write_shard(path, dict.fromkeys("ab", _mask(0)), dict.fromkeys("ab", RECORD), round_number=1, seconds=0.5)
     else:
-        write_shard(path, {"a": _mask(0)}, {"a": RECORD}, round_number=2)
+        write_shard(path, {"a": _mask(0)}, {"a": RECORD}, round_number=2, seconds=0.5)
     assert not has_shard(path, ["a", "b"], round_number=2)
     with pytest.raises(DataError, match="masks-0000"):
         MaskStore(tmp_path)

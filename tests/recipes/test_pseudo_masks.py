@@ -65,7 +65,7 @@ def make(combined, tmp_path):
         masks, records = maker.masks([case])
         folder = tmp_path / str(round_number)
         folder.mkdir()
-        write_shard(shard_path(folder, 0), masks, records, round_number=round_number)
+        write_shard(shard_path(folder, 0), masks, records, round_number=round_number, seconds=0.5)
         finish_store(folder, [["a"]], {"round": round_number})
         return masks["a"], records["a"]
 

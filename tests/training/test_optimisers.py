@@ -49,6 +49,19 @@ def test_untrained_parameters_are_left_out():
     assert [len(group["params"]) for group in optimiser.param_groups] == [1]
 
 
+@pytest.mark.parametrize(
+    ("name", "moved"),
+    # a gradient of 1 twice; velocity 1, then 1.5: plain momentum steps by it, Nesterov's by 1 + 0.5 times it
+    [("sgd", 1 + 1.5), ("nesterov", 1.5 + 1.75)],
+)
+def test_momentum_by_hand(name, moved):
+    layer = nn.Linear(2, 1, bias=False)
+    start = layer.weight.detach().clone()
+    settings = OptimiserSettings(name=name, learning_rate=0.1, momentum=0.5, weight_decay=0.0)
+    _steps(layer, build_optimiser(layer.parameters(), settings), [1, 1])
+    torch.testing.assert_close(start - layer.weight.detach(), torch.full_like(start, 0.1 * moved))
+
+
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_some_parameters_have_a_rate_of_their_own(name):
     settings = OptimiserSettings(name=name, learning_rate=0.1, schedule="constant")

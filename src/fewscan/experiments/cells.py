@@ -216,7 +216,9 @@ def _share_trainings(study: Study, cells: list[Cell]) -> list[Cell]:
 
 
 def _digest(study: Study, settings: TrainSettings, split: Split, *, predictor: str = "") -> str:
-    values = settings.model_dump(mode="json", exclude=set(SAFE_ON_RESUME))
+    # the best checkpoint is one of those that were validated
+    unimportant = SAFE_ON_RESUME - ({"validate_every"} if study.checkpoint == "best" else set())
+    values = settings.model_dump(mode="json", exclude=set(unimportant))
     plan: Any = study.planning if study.plan is None else Plan.read(Path(study.plan)).model_dump(mode="json")
     parts = split.model_dump(mode="json", include={"labelled", "unlabelled", "validation", "test"})
     parted = [values, parts, plan, study.checkpoint]

@@ -62,7 +62,7 @@ class CrossTeaching(CrossPseudoSupervision):
 
     def networks(self, build: NetworkBuilder) -> None:
         """Build both networks."""
-        self.second_spec = self.hyper.transformer
+        self.second_spec = build.fitted(self.hyper.transformer)
         self.first, self.second = build(), build(self.second_spec)
 
     def rate_factors(self) -> Mapping[nn.Parameter, float]:

@@ -8,8 +8,15 @@ from fewscan.methods.supervised import Supervised
 # a run of 6 000 and "step_sixths" for one of 15 000.
 LEFT_ATRIUM: dict[str, Any] = {
     "network": {"name": "vnet"},
-    "optimiser": {"name": "sgd", "learning_rate": 0.01, "weight_decay": 1e-4, "schedule": "step"},
+    "optimiser": {
+        "name": "sgd",
+        "learning_rate": 0.01,
+        "weight_decay": 1e-4,
+        "schedule": "step",
+        "clip_gradient_norm": None,
+    },
     "augmentation": "flips",
+    "foreground_fraction": 0.0,
     "batch": {"labelled": 2, "unlabelled": 2},
     "iterations": 6000,
 }

@@ -35,8 +35,9 @@ class Supervised(Method):
     presets = {
         "paper": {
             "network": {"name": "unet", "options": {"filters": [16, 32, 64, 128, 256], "dropout": 0.3}},
-            "optimiser": {"name": "sgd", "learning_rate": 0.01, "schedule": "poly"},
+            "optimiser": {"name": "sgd", "learning_rate": 0.01, "schedule": "poly", "clip_gradient_norm": None},
             "augmentation": "flips",
+            "foreground_fraction": 0.0,
             "batch": {"labelled": 2},
             "iterations": 30000,
         },

@@ -18,7 +18,7 @@ from torch import nn
 from fewscan.errors import UsageError
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.teacher import Teacher, TeacherEnsemble, TeacherMode
-from fewscan.networks.builder import NetworkBuilder, counterpart, varied
+from fewscan.networks.builder import NetworkBuilder, counterpart
 from fewscan.networks.ema import check_same_shapes
 from fewscan.networks.ensemble import ensemble_spec
 from fewscan.networks.registry import NetworkSpec
@@ -48,7 +48,7 @@ class TwoStudents(Method):
             If they are to start alike or to be averaged, and their shapes differ.
         """
         hyper, kind = self.hyper, Teacher if self.hyper.teacher == "averaged" else TeacherEnsemble
-        self.second_spec = self._other(build.spec) if hyper.second is None else varied(build.spec, hyper.second)
+        self.second_spec = self._other(build.spec) if hyper.second is None else build.fitted(hyper.second)
         self.first, self.second = build(), build(self.second_spec)
         if hyper.same_start or hyper.teacher == "averaged":
             self._check_shapes()

@@ -1,8 +1,9 @@
 """What builds the networks of one run, for methods that want more than one.
 
-    student = build()                                        # the run's own architecture
-    other = build(counterpart(build.spec))                   # another structure, parameters of the same shapes
-    transformer = build(NetworkSpec(name="monai:SwinUNETR"))  # another architecture
+    student = build()                                         # the run's own architecture
+    other = build(counterpart(build.spec))                    # another structure, parameters of the same shapes
+    spec = build.fitted(NetworkSpec(name="residual_unet"))    # another architecture, to be rebuilt from its file:
+    second = build(spec)                                      # whoever predicts with it hands on this spec
 
 All take the run's images and give its classes, and all have freshly drawn weights.
 """
@@ -42,7 +43,7 @@ class NetworkBuilder:
         self.channels, self.classes = channels, classes
 
     def __call__(self, spec: NetworkSpec | None = None) -> nn.Module:
-        """Return a new network: of the run's architecture, or of ``spec``, whose levels are fitted to the patch.
+        """Return a new network: of the run's architecture, or of ``spec`` as `fitted`.
 
         Raises
         ------
@@ -50,9 +51,23 @@ class NetworkBuilder:
             If the network cannot be built, or is of another kind than the run's and cannot divide the run's patch,
             which is rounded up for the run's own network only.
         """
-        if spec is None or spec.name == self.spec.name:
-            return self._build(spec or self.spec)
-        network = self._build(fit_levels(spec, self.patch_size))
+        spec = self.spec if spec is None else self.fitted(spec)
+        network = build_network(spec, dimensions=len(self.patch_size), channels=self.channels, classes=self.classes)
+        if spec.name != self.spec.name:
+            self._check_divides(network, spec)
+        return network
+
+    def fitted(self, spec: NetworkSpec) -> NetworkSpec:
+        """Return ``spec`` complete, so that it alone rebuilds the network.
+
+        What it does not name is taken from the run's own spec if both are the same architecture; of another one the
+        levels are fitted to the patch.
+        """
+        if spec.name == self.spec.name:
+            return NetworkSpec(name=spec.name, options={**self.spec.options, **spec.options})
+        return fit_levels(spec, self.patch_size)
+
+    def _check_divides(self, network: nn.Module, spec: NetworkSpec) -> None:
         divisors = getattr(network, "divisors", (getattr(network, "divisor", 1),) * len(self.patch_size))
         fitting = [-(-side // divisor) * divisor for side, divisor in zip(self.patch_size, divisors, strict=True)]
         if tuple(fitting) != self.patch_size:
@@ -61,17 +76,6 @@ class NetworkBuilder:
                 f"must be multiples of {'x'.join(map(str, divisors))}",
                 mend=f"The next larger size that fits is --set 'patch_size={fitting}'.",
             )
-        return network
-
-    def _build(self, spec: NetworkSpec) -> nn.Module:
-        return build_network(spec, dimensions=len(self.patch_size), channels=self.channels, classes=self.classes)
-
-
-def varied(spec: NetworkSpec, change: NetworkSpec) -> NetworkSpec:
-    """Return ``change``, with the options of ``spec`` that it does not name if both are the same network."""
-    if change.name != spec.name:
-        return change
-    return NetworkSpec(name=spec.name, options={**spec.options, **change.options})
 
 
 def counterpart(spec: NetworkSpec, *, averageable: bool = False) -> NetworkSpec:

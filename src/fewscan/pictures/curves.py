@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 SMOOTH_OVER = 0.05
 """Width of the smoothing window as a share of the run."""
 TOTAL_COLOUR = "#222222"
+ADVERSARY = "adversary"
+"""What step records call the terms of a second step, beside ``terms``: those that train a discriminator."""
 
 
 def save_learning_curves(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
@@ -29,18 +31,21 @@ def save_learning_curves(path: Path, records: Iterable[Mapping[str, Any]]) -> No
         Written atomically.
     records : iterable of mapping
         The lines of a run's ``log.jsonl``: ``step`` records (``step``, ``loss`` and ``terms``, each with its
-        ``product`` of weight and value) and ``validation`` records (``step``, ``dice`` per class, ``mean_dice``). Any
-        number of either, none included; what is not finite leaves a gap.
+        ``product`` of weight and value; those of an ``adversary`` likewise) and ``validation`` records (``step``,
+        ``dice`` per class, ``mean_dice``). Any number of either, none included; what is not finite leaves a gap.
     """
     records = list(records)
     steps = [record for record in records if record["kind"] == "step"]
     validations = [record for record in records if record["kind"] == "validation"]
-    panels = 2 if validations else 1
+    contested = [record for record in steps if ADVERSARY in record]
+    panels = 1 + bool(contested) + bool(validations)
     figure = Figure(figsize=(4.5 * panels, 3.4), layout="constrained", facecolor="white")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     _draw_terms(axes[0], steps)
+    if contested:
+        _draw_terms(axes[1], contested, group=ADVERSARY)
     if validations:
-        _draw_validation(axes[1], validations)
+        _draw_validation(axes[-1], validations)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, buffer.getvalue())
@@ -59,13 +64,21 @@ def moving_mean(values: FloatArray, width: int) -> FloatArray:
     return np.asarray(np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5))
 
 
-def _draw_terms(axis: Axes, records: Sequence[Mapping[str, Any]]) -> None:
-    axis.set(title="training loss", xlabel="step")
-    names = list(dict.fromkeys(name for record in records for name in record["terms"]))
-    curves = {name: [(r["step"], r["terms"][name]["product"]) for r in records if name in r["terms"]] for name in names}
+def as_arrays(points: Sequence[tuple[int, float | None]]) -> tuple[FloatArray, FloatArray]:
+    """Return steps and values; what is missing or not finite (JSON holds no NaN) is NaN."""
+    table = np.array([(step, np.nan if value is None else value) for step, value in points], float).reshape(-1, 2)
+    table[~np.isfinite(table[:, 1]), 1] = np.nan
+    return table[:, 0], table[:, 1]
+
+
+def _draw_terms(axis: Axes, records: Sequence[Mapping[str, Any]], *, group: str = "terms") -> None:
+    own = group == "terms"
+    axis.set(title="training loss" if own else "the adversary's loss", xlabel="step")
+    names = list(dict.fromkeys(name for record in records for name in record[group]))
+    curves = {name: [(r["step"], r[group][name]["product"]) for r in records if name in r[group]] for name in names}
     for k, (name, points) in enumerate(curves.items()):
         _draw_curve(axis, points, label=name, colour=CLASS_COLOURS[k % len(CLASS_COLOURS)])
-    if records and len(names) != 1:
+    if records and own and len(names) != 1:
         _draw_curve(axis, [(record["step"], record["loss"]) for record in records], label="total", colour=TOTAL_COLOUR)
     if records:
         axis.legend(frameon=False, fontsize=8)
@@ -90,7 +103,7 @@ def _draw_validation(axis: Axes, records: Sequence[Mapping[str, Any]]) -> None:
 
 def _draw_curve(axis: Axes, points: Sequence[tuple[int, float | None]], *, label: str, colour: str) -> None:
     """Draw the raw values faintly and their moving mean above them."""
-    step, value = _arrays(points)
+    step, value = as_arrays(points)
     axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
     marker = "o" if len(step) == 1 else None
     smooth = moving_mean(value, max(1, round(SMOOTH_OVER * len(value))))
@@ -100,15 +113,8 @@ def _draw_curve(axis: Axes, points: Sequence[tuple[int, float | None]], *, label
 def _draw_points(
     axis: Axes, points: Sequence[tuple[int, float | None]], *, label: str, colour: str, width: float
 ) -> None:
-    step, value = _arrays(points)
+    step, value = as_arrays(points)
     axis.plot(step, value, color=colour, linewidth=width, label=label, marker="o", markersize=3)
-
-
-def _arrays(points: Sequence[tuple[int, float | None]]) -> tuple[FloatArray, FloatArray]:
-    # a value that JSON cannot hold (NaN, infinity) may have been written as null
-    table = np.array([(step, np.nan if value is None else value) for step, value in points], float).reshape(-1, 2)
-    table[~np.isfinite(table[:, 1]), 1] = np.nan
-    return table[:, 0], table[:, 1]
 
 
 def _finish(axis: Axes) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from fewscan.files import write_atomically, write_json
 from fewscan.recipes.joint_settings import Kind
@@ -28,7 +29,7 @@ class RoundRecord(Settings):
     mean_dice, best_dice : float or None
         Mean over the classes; best of the round.
     entropy, disagreement : float or None
-        Means over the pseudo-masks that the round was trained with, see `MaskRecord`; None in round 0.
+        Means over the pseudo-masks that the round was trained with, see `MaskRecord`; None without any, as in round 0.
     scans : int
         Unlabelled scans that the round was trained with.
     kept : int
@@ -56,16 +57,17 @@ def stage_path(run_folder: Path, number: int, kind: str) -> Path:
     return run_folder / "stages" / f"{number}-{kind}"
 
 
-def read_round(run_folder: Path, number: int, store: MaskStore | None, *, used: int) -> RoundRecord:
-    """Return the record of a finished round, from what its stages have left."""
+def read_round(run_folder: Path, number: int, store: MaskStore | None, *, used: Sequence[str]) -> RoundRecord:
+    """Return the record of a finished round, trained with the scans ``used``, from what its stages have left."""
     seconds: dict[str, float] = {}
     steps: dict[str, int] = {}
-    values: dict[str, object] = {"round": number, "scans": used}
+    values: dict[str, object] = {"round": number, "scans": len(used)}
     if store is not None:
-        records = list(store.records.values())
         seconds["masks"] = float(store.details["seconds"])
-        values["entropy"] = sum(record.entropy for record in records) / len(records)
-        values["disagreement"] = sum(record.disagreement for record in records) / len(records)
+        records = [store.records[case_id] for case_id in used]
+        if records:
+            values["entropy"] = fmean(record.entropy for record in records)
+            values["disagreement"] = fmean(record.disagreement for record in records)
         values["kept"] = sum(record.kept_from is not None for record in records)
     for kind in ("segmentation", "registration"):
         run = Run(stage_path(run_folder, number, kind))

@@ -87,7 +87,7 @@ class JointTraining:
             self._stage(number, "segmentation", used, store)
             if self.registers:
                 self._stage(number, "registration", used, store)
-            history.append(read_round(self.run.folder, number, store, used=len(used)))
+            history.append(read_round(self.run.folder, number, store, used=used))
             self._write_records(history)
             if self.hyper.patience and has_levelled_off(history, patience=self.hyper.patience):
                 self._say(f"round {number}: validation Dice has levelled off; no further round")
@@ -162,19 +162,15 @@ class JointTraining:
         main = self.fabric.is_global_zero
         if not MaskStore.is_finished(folder) or not (folder / PLANES).is_file():
             self._say(f"round {number} of {self.rounds}: pseudo-masks of {len(cases)} scans")
-            started = time.perf_counter()
             maker = self._maker(number)
             if not MaskStore.is_finished(folder):
                 rank, ranks = self.fabric.global_rank, self.fabric.world_size
                 maker.make(folder, cases, rank=rank, ranks=ranks, quiet=self.quiet)
                 self.fabric.barrier()
                 if main:
-                    details = {
-                        "round": number,
-                        "views": [view.name for view in maker.network.views],
-                        "seconds": round(time.perf_counter() - started, 2),
-                    }
-                    finish_store(folder, [[case.id for case in shard] for shard in maker.shards(cases)], details)
+                    details = {"round": number, "views": [view.name for view in maker.network.views]}
+                    shards = [[case.id for case in shard] for shard in maker.shards(cases)]
+                    finish_store(folder, shards, details, ranks=ranks)
                 self.fabric.barrier()
             if main:
                 write_planes(folder, maker, MaskStore(folder), cases)

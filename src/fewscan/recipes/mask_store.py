@@ -34,12 +34,20 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def write_shard(
-    path: Path, masks: Mapping[str, Tensor], records: Mapping[str, MaskRecord], *, round_number: int
+    path: Path,
+    masks: Mapping[str, Tensor],
+    records: Mapping[str, MaskRecord],
+    *,
+    round_number: int,
+    seconds: float,
 ) -> None:
-    """Write the masks (classes, *size) of some scans and their records; the background is what the others leave."""
+    """Write the masks (classes, *size) of some scans, their records, and the ``seconds`` that making them took.
+
+    The background is what the other classes leave.
+    """
     foreground = {case_id: mask[1:].to(torch.float16) for case_id, mask in masks.items()}
     described = {case_id: record.model_dump(mode="json") for case_id, record in records.items()}
-    write_tensors(path, foreground, {"round": round_number, "records": described})
+    write_tensors(path, foreground, {"round": round_number, "records": described, "seconds": seconds})
 
 
 def has_shard(path: Path, ids: Sequence[str], *, round_number: int) -> bool:
@@ -51,8 +59,8 @@ def has_shard(path: Path, ids: Sequence[str], *, round_number: int) -> bool:
     return set(tensors) == set(ids) and description.get("round") == round_number
 
 
-def finish_store(folder: Path, shards: Sequence[Sequence[str]], details: Mapping[str, Any]) -> None:
-    """Write the index when all files of the round are there.
+def finish_store(folder: Path, shards: Sequence[Sequence[str]], details: Mapping[str, Any], *, ranks: int = 1) -> None:
+    """Write the index when all files of the round are there, also those that a process before this one wrote.
 
     Parameters
     ----------
@@ -61,12 +69,15 @@ def finish_store(folder: Path, shards: Sequence[Sequence[str]], details: Mapping
     shards : sequence of sequence of str
         The ids in each file.
     details : mapping
-        Plain data to keep beside: round, views, seconds.
+        Plain data to keep beside: round, views.
+    ranks : int
+        Processes that shared the work, so that the round took the seconds of all files by their number.
     """
-    records: dict[str, Any] = {}
-    for number in range(len(shards)):
-        records |= read_tensors(shard_path(folder, number))[1]["records"]
-    write_json(folder / INDEX, {**details, "shards": [list(ids) for ids in shards], "records": records})
+    described = [read_tensors(shard_path(folder, number))[1] for number in range(len(shards))]
+    records = {case_id: record for each in described for case_id, record in each["records"].items()}
+    seconds = round(sum(each["seconds"] for each in described) / ranks, 2)
+    shown = {**details, "seconds": seconds, "shards": [list(ids) for ids in shards], "records": records}
+    write_json(folder / INDEX, shown)
 
 
 class MaskStore:

@@ -5,6 +5,7 @@ scan and round. A mask that has collapsed since the round before is replaced by 
 """
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -82,8 +83,10 @@ class MaskMaker:
             for number, shard in mine:
                 path = shard_path(folder, number)
                 if not has_shard(path, [case.id for case in shard], round_number=self.round_number):
+                    started = time.perf_counter()
                     masks, records = self.masks(shard)
-                    write_shard(path, masks, records, round_number=self.round_number)
+                    seconds = time.perf_counter() - started
+                    write_shard(path, masks, records, round_number=self.round_number, seconds=seconds)
                 shown.advance(len(shard))
                 if stop.requested:
                     raise InterruptedRunError(

@@ -22,13 +22,13 @@ def build_optimiser(
         if parameter.requires_grad:
             groups.setdefault((factors or {}).get(parameter, 1.0), []).append(parameter)
     trained = [{"params": members, "factor": factor} for factor, members in groups.items()]
-    if settings.name == "sgd":
+    if settings.name in ("sgd", "nesterov"):
         return torch.optim.SGD(
             trained,
             lr=settings.learning_rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
-            nesterov=settings.momentum > 0,
+            nesterov=settings.name == "nesterov",
         )
     return torch.optim.AdamW(
         trained, lr=settings.learning_rate, betas=(settings.momentum, 0.999), weight_decay=settings.weight_decay

@@ -18,8 +18,8 @@ class OptimiserSettings(Settings):
 
     Attributes
     ----------
-    name : "sgd" or "adamw"
-        SGD has Nesterov momentum.
+    name : "sgd", "nesterov" or "adamw"
+        SGD with plain momentum, as most methods were published, or with Nesterov's, as nnU-Net trains.
     learning_rate : float
         The base rate; the peak for one-cycle.
     weight_decay : float
@@ -32,7 +32,7 @@ class OptimiserSettings(Settings):
         Upper limit of the gradient's norm.
     """
 
-    name: Literal["sgd", "adamw"] = "adamw"
+    name: Literal["sgd", "nesterov", "adamw"] = "adamw"
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -102,7 +102,8 @@ class TrainSettings(Settings):
         return augmentation(value) if isinstance(value, str) else value
 
 
-# Changing these between a run and its continuation changes no weight.
+# Changing these between a run and its continuation changes none of the weights that training ends with; ``validate_every``
+# decides among which ``model_best.safetensors`` is chosen.
 SAFE_ON_RESUME = frozenset({"validate_every", "checkpoint_every", "log_every"})
 
 

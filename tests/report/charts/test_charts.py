@@ -8,6 +8,7 @@ from fewscan.report.charts.learning import learning_charts, mean_of_last
 from fewscan.report.charts.paired import paired_chart
 from fewscan.report.charts.rounds import round_charts
 from fewscan.report.charts.volumes import volume_chart
+from fewscan.report.sections.learning import term_table
 
 
 def test_boxes_say_median_and_worst_and_count_the_infinite():
@@ -40,6 +41,20 @@ def test_every_term_validation_and_rate_have_a_chart(make_steps):
     # values fall from 2 to 2 - 90/100; 5 % of ten steps is one
     assert "from 2.0000 to 1.1000" in texts[1]
     assert "from 0.2000 to 0.1100" in texts[2]
+
+
+def test_an_adversary_has_a_chart_of_its_own(make_steps):
+    records = make_steps(100, supervised=1.0)
+    against = [record["terms"] for record in make_steps(100, adversary=0.5)]
+    records = [{**record, "adversary": terms} for record, terms in zip(records, against, strict=True)]
+    texts = [picture.alt for picture in learning_charts(records)]
+    assert [text.split(" over ")[0].removeprefix("Line chart of ") for text in texts] == [
+        "total loss", "loss term supervised", "loss term adversary: adversary", "learning rate",
+    ]  # fmt: skip
+    rows = term_table(records).rows
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("supervised", "2.0000", "100 %"), ("adversary: adversary", "2.0000", "–")
+    ]  # fmt: skip
 
 
 def test_terms_of_several_stages_are_told_apart(make_steps):

@@ -1,4 +1,4 @@
-"""Learning curves of one run, a small chart for each: total loss, every term, validation Dice, learning rate, memory.
+"""Learning curves of one run, a small chart for each: total loss, every term, validation Dice, learning rate.
 
 Raw values are faint, their moving mean (`fewscan.pictures.curves`) is drawn above them. Where a term's weight is not 1,
 its value without the weight is dashed. In a run of several stages a term belongs to its stage.
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from fewscan.pictures.curves import SMOOTH_OVER, moving_mean
+from fewscan.pictures.curves import ADVERSARY, SMOOTH_OVER, as_arrays, moving_mean
 from fewscan.pictures.loss_curves import LOG_FROM
 from fewscan.report.charts.style import COLOURS, FAINT, INK, chart
 from fewscan.report.document.content import Picture
@@ -38,8 +38,9 @@ def learning_charts(records: Sequence[Record]) -> list[Picture]:
             pictures.append(_total(steps))
         for stage in stages:
             of_stage = [record for record in steps if record.get("stage", "") == stage]
-            names = dict.fromkeys(name for record in of_stage for name in record["terms"])
-            pictures += [_term(of_stage, name, stage, k) for k, name in enumerate(names)]
+            for group in ("terms", ADVERSARY):
+                names = dict.fromkeys(name for record in of_stage for name in record.get(group, {}))
+                pictures += [_term(of_stage, name, stage, k, group=group) for k, name in enumerate(names)]
     for kind, title in (
         ("validation", "validation Dice"),
         ("registration_validation", "registration: validation Dice"),
@@ -57,13 +58,6 @@ def mean_of_last(values: FloatArray) -> float:
     last = values[-max(1, round(SMOOTH_OVER * len(values))) :] if len(values) else values
     last = last[np.isfinite(last)]
     return float(last.mean()) if last.size else float("nan")
-
-
-def as_arrays(points: Points) -> tuple[FloatArray, FloatArray]:
-    """Return steps and values; what is missing or not finite is NaN."""
-    table = np.array([(step, np.nan if value is None else value) for step, value in points], float).reshape(-1, 2)
-    table[~np.isfinite(table[:, 1]), 1] = np.nan
-    return table[:, 0], table[:, 1]
 
 
 def _total(steps: Sequence[Record]) -> Picture:
@@ -97,21 +91,21 @@ def _plain(points: Points, title: str, unit: str, colour: str = COLOURS[0]) -> P
         return svg(figure, alt=_describe(title, step, value))
 
 
-def _term(steps: Sequence[Record], name: str, stage: str, k: int) -> Picture:
-    found = [record for record in steps if name in record["terms"]]
-    title = f"{stage}: {name}" if stage else name
+def _term(steps: Sequence[Record], name: str, stage: str, k: int, *, group: str = "terms") -> Picture:
+    found = [record for record in steps if name in record.get(group, {})]
+    title = ": ".join([*([stage] if stage else []), *([ADVERSARY] if group == ADVERSARY else []), name])
     colour = COLOURS[k % len(COLOURS)]
     with chart(title=for_picture(title)) as (figure, axis):
-        points = [(r["step"], r["terms"][name].get("product")) for r in found]
+        points = [(r["step"], r[group][name].get("product")) for r in found]
         step, value = as_arrays(points)
-        weight = as_arrays([(r["step"], r["terms"][name].get("weight")) for r in found])[1]
+        weight = as_arrays([(r["step"], r[group][name].get("weight")) for r in found])[1]
         weighted = bool(np.any(weight[np.isfinite(weight)] != 1))
         rounds = np.array([record.get("round", 0) for record in found])
         for round_number in dict.fromkeys(rounds.tolist()):
             here, is_first = rounds == round_number, round_number == rounds[0]
             _draw(axis, step[here], value[here], colour, label="weighted" if weighted and is_first else "")
             if weighted:
-                raw = as_arrays([(r["step"], r["terms"][name].get("value")) for r in found])[1][here]
+                raw = as_arrays([(r["step"], r[group][name].get("value")) for r in found])[1][here]
                 smooth = moving_mean(raw, max(1, round(SMOOTH_OVER * len(raw))))
                 label = "without weight" if is_first else "_"
                 axis.plot(step[here], smooth, color=FAINT, linewidth=1.2, linestyle=(0, (4, 2)), label=label)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewscan.experiments.tables import Table
-from fewscan.pictures.curves import SMOOTH_OVER
-from fewscan.report.charts.learning import as_arrays, learning_charts, mean_of_last
+from fewscan.pictures.curves import ADVERSARY, SMOOTH_OVER, as_arrays
+from fewscan.report.charts.learning import learning_charts, mean_of_last
 from fewscan.report.document.content import Block, Gallery, Note, Text
 from fewscan.report.document.words import number
 
@@ -28,20 +28,25 @@ def learning_blocks(records: Sequence[Record]) -> list[Block]:
 
 
 def term_table(records: Sequence[Record]) -> Table:
-    """Return first and last values of every term, and its share of the total loss at the end."""
+    """Return first and last values of every term, and its share of the total loss at the end.
+
+    Terms of a second step, which trains an adversary, have a loss of their own and no share in the other.
+    """
     steps = [record for record in records if record.get("kind") == "step"]
     rows = []
     for stage in dict.fromkeys(record.get("stage", "") for record in steps):
         of_stage = [record for record in steps if record.get("stage", "") == stage]
         total = mean_of_last(as_arrays([(r["step"], r["loss"]) for r in of_stage])[1])
-        for name in dict.fromkeys(name for record in of_stage for name in record["terms"]):
-            found = [(record["step"], record["terms"][name]) for record in of_stage if name in record["terms"]]
+        groups = {group: dict.fromkeys(n for r in of_stage for n in r.get(group, {})) for group in ("terms", ADVERSARY)}
+        for group, name in ((group, name) for group, names in groups.items() for name in names):
+            found = [(record["step"], record[group][name]) for record in of_stage if name in record.get(group, {})]
             value, weight, product = (
                 as_arrays([(step, term.get(key)) for step, term in found])[1] for key in ("value", "weight", "product")
             )
             last = mean_of_last(product)
-            share = f"{100 * last / total:.0f} %" if total > 0 else number(float("nan"))
-            start = (stage, name) if stage else (name,)
+            share = f"{100 * last / total:.0f} %" if total > 0 and group == "terms" else number(float("nan"))
+            shown = name if group == "terms" else f"{ADVERSARY}: {name}"
+            start = (stage, shown) if stage else (shown,)
             numbers = [float(value[0]), mean_of_last(value), mean_of_last(weight), last]
             rows.append((*start, *(number(v, 4) for v in numbers), share))
     staged = any("stage" in record for record in steps)

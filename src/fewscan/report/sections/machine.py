@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fewscan.report.charts.learning import as_arrays
+from fewscan.pictures.curves import as_arrays
 from fewscan.report.document.content import Block, Facts
 from fewscan.report.document.words import duration, memory, number, plain
 from fewscan.report.found.kinds import read_json
