@@ -61,7 +61,7 @@ def activation(negative_slope: float) -> nn.Module:
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, normalisation, activation.
+    """Convolution of 3 voxels a side, normalisation, activation.
 
     Parameters
     ----------
@@ -86,11 +86,10 @@ class ConvBlock(nn.Sequential):
         dimensions: int,
         norm: Norm,
         negative_slope: float | None,
-        kernel: int = 3,
         bias: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = CONVOLUTION[dimensions](inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+        self.conv = CONVOLUTION[dimensions](inputs, outputs, 3, padding=1, bias=bias)
         self.norm = normalisation(norm, dimensions=dimensions, channels=outputs)
         if negative_slope is not None:
             self.activation = activation(negative_slope)
