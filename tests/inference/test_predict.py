@@ -244,11 +244,9 @@ def test_other_scans_of_the_same_model_join_the_record(tmp_path: Path, threshold
     predict(run, [tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"], out)
     (out / "a.nii.gz").unlink()  # a prediction that is gone is no longer in the record
     predict(run, tmp_path / "c.nii.gz", out)
-    scans = json.loads((out / "prediction.json").read_text())["scans"]
-    assert [scan["id"] for scan in scans] == ["b", "c"]
+    assert recorded(out) == ["b", "c"]
     predict(run, tmp_path / "b.nii.gz", out)
-    scans = json.loads((out / "prediction.json").read_text())["scans"]
-    assert [scan["id"] for scan in scans] == ["c", "b"]
+    assert recorded(out) == ["c", "b"]
 
 
 def test_the_folder_of_the_scans_is_refused(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
@@ -290,7 +288,19 @@ def test_an_interrupted_prediction_may_be_repeated(
         predict(run, tmp_path / "scans", tmp_path / "out", device="cpu")
     monkeypatch.setattr(predict_module, "prepare_image", prepare_image)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.nii.gz", "prediction.json"}
+    assert recorded(tmp_path / "out") == ["a"]
     assert len(predict(run, tmp_path / "scans", tmp_path / "out", device="cpu")) == 2
+    assert recorded(tmp_path / "out") == ["a", "b"]
+    # stopped once more: b is there from before, and a is new
+    monkeypatch.setattr(predict_module, "prepare_image", stop_at_b)
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, tmp_path / "scans", tmp_path / "out", device="cpu")
+    assert recorded(tmp_path / "out") == ["b", "a"]
+
+
+def recorded(out: Path) -> list[str]:
+    """Return the ids of the scans that the record lists."""
+    return [scan["id"] for scan in json.loads((out / "prediction.json").read_text(encoding="utf-8"))["scans"]]
 
 
 SCORED = ("evaluation.json", "scores.csv", "summary.csv", "comparison.csv", "report.html")

@@ -41,6 +41,11 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
     first_error: Exception | None = None
 
+    @property
+    def ids(self) -> set[str]:
+        """Of the items that are done, well or not."""
+        return {str(record["id"]) for record in self.done} | self.failures.keys()
+
     def succeeded(self, record: dict[str, Any]) -> None:
         """Note an item whose files are written; ``record["id"]`` names it."""
         self.done.append(record)

@@ -1,7 +1,8 @@
 """Predict scans from files to files: read, prepare, segment, write back on the scan's own grid.
 
-While one scan passes the network, the next is read and prepared and the last is compressed and written, each in a
-thread of its own. A scan that cannot be predicted stops none of the others; all failures are told together at the end.
+While one scan passes the network, the next is read and prepared and the last is compressed and written (see
+`fewscan.inference.pipeline`). A scan that cannot be predicted stops none of the others; all failures are told together
+at the end.
 
 Beside the predictions lies ``prediction.json``: model, settings, versions, and seconds and files of every scan. It is
 written first of all, so that it also tells a folder of predictions, which may be made again, from any other; and whose
@@ -10,10 +11,7 @@ they are, since a folder holds the predictions of one model (see `fewscan.infere
 
 import json
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +21,6 @@ from fewscan import __version__
 from fewscan.data.case import Case
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import image_suffix, write_image
-from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_image
 from fewscan.data.store_format import content_digest
 from fewscan.files import write_atomically
@@ -37,6 +34,7 @@ from fewscan.inference.earlier import (
 )
 from fewscan.inference.model_file import model_path
 from fewscan.inference.outputs import Outcome, as_paths, find_scans, guard_folder
+from fewscan.inference.pipeline import work_through
 from fewscan.inference.predictions import CONFIDENCE, Predictions
 from fewscan.inference.predictor import Predictor
 from fewscan.inference.restore import Restored
@@ -124,16 +122,29 @@ def predict(
     if earlier is not None:
         require_same(out, earlier, record)
     removed = () if earlier is None else remove_outdated(out)
-    case_ids = {case.id for case in cases}
-    replaced, kept = earlier_files(out, case_ids, earlier), kept_scans(out, case_ids, earlier)
+    replaced = earlier_files(out, [case.id for case in cases], earlier)
+
+    def segment(case: Case, scan: PreparedScan) -> _Segmented:
+        started = time.perf_counter()
+        restored = loaded.predict(scan.image, scan.meta, confidence=confidence, largest_component=largest_component)
+        return _Segmented(restored, scan.meta.original, time.perf_counter() - started)
+
     outcome = Outcome(len(cases), progress)
-    _write_record(out, record, outcome, kept)
-    write = partial(_write, out, earlier=replaced)
-    labels = _predict_all(loaded, cases, write, outcome, confidence=confidence, largest_component=largest_component)
-    _write_record(out, record, outcome, kept)
+    _write_record(out, record, outcome, earlier)
+    try:
+        work_through(
+            cases,
+            outcome,
+            read=lambda case: prepare_image(case.images, loaded.spec.plan, case_id=case.id),
+            work=segment,
+            write=lambda case, segmented: _write(out, replaced[case.id], case, segmented),
+        )
+    finally:  # also when it is stopped: what is written is on record
+        _write_record(out, record, outcome, earlier)
     if outcome.failures:
         raise outcome.summary(out, what="scans", done="predicted") from outcome.first_error
-    return Predictions(out, [labels[case.id] for case in cases], record=out / RECORD_NAME, removed=removed)
+    labels = [out / scan["files"][0] for scan in outcome.done]
+    return Predictions(out, labels, record=out / RECORD_NAME, removed=removed)
 
 
 def output_path(out: Path, case: Case, *, kind: str, flat: bool) -> Path:
@@ -157,77 +168,20 @@ def output_path(out: Path, case: Case, *, kind: str, flat: bool) -> Path:
     return out / f"{case.id}{suffix}"
 
 
-class _Writing(NamedTuple):
-    """A segmented scan on its way to the disk: the seconds that it took, and the files to come."""
+class _Segmented(NamedTuple):
+    """A segmented scan on its way to the disk."""
 
-    case: Case
+    restored: Restored
+    geometry: Geometry
     seconds: float
-    files: Future[list[Path]]
 
 
-def _predict_all(
-    predictor: Predictor,
-    cases: Sequence[Case],
-    write: Callable[[Case, Restored, Geometry], list[Path]],
-    outcome: Outcome,
-    *,
-    confidence: bool,
-    largest_component: bool,
-) -> dict[str, Path]:
-    """Segment one scan after the other, and tell ``outcome``; return the label maps that were written by case."""
-    labels: dict[str, Path] = {}
-
-    def finish(writing: _Writing) -> None:
-        case_id = writing.case.id
-        try:
-            files = writing.files.result()
-        except Exception as error:
-            outcome.failed(case_id, error)
-        else:
-            labels[case_id] = files[0]
-            names = [path.name for path in files]
-            outcome.succeeded({"id": case_id, "files": names, "seconds": round(writing.seconds, 3)})
-
-    last: _Writing | None = None
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        for case, prepared in _prepared_ahead(cases, predictor.spec.plan, reader):
-            try:
-                scan = prepared.result()
-                started = time.perf_counter()
-                restored = predictor.predict(
-                    scan.image, scan.meta, confidence=confidence, largest_component=largest_component
-                )
-            except Exception as error:  # whatever it is (torch reports a full memory in many ways), the others go on
-                outcome.failed(case.id, error)
-                continue
-            seconds = time.perf_counter() - started
-            if last is not None:  # at most one segmented scan waits in memory
-                finish(last)
-            last = _Writing(case, seconds, writer.submit(write, case, restored, scan.meta.original))
-        if last is not None:
-            finish(last)
-    return labels
-
-
-def _prepared_ahead(
-    cases: Sequence[Case], plan: Plan, reader: ThreadPoolExecutor
-) -> Iterator[tuple[Case, Future[PreparedScan]]]:
-    """Give each case with its scan, while the reader already prepares the next one."""
-    waiting: deque[tuple[Case, Future[PreparedScan]]] = deque()
-    for case in cases:
-        waiting.append((case, reader.submit(prepare_image, case.images, plan, case_id=case.id)))
-        if len(waiting) > 1:
-            yield waiting.popleft()
-    yield from waiting
-
-
-def _write(
-    out: Path, case: Case, restored: Restored, geometry: Geometry, *, earlier: Mapping[str, Sequence[Path]]
-) -> list[Path]:
-    """Write the label map and, where there is one, the confidence map; return the files.
+def _write(out: Path, earlier: Sequence[Path], case: Case, segmented: _Segmented) -> dict[str, Any]:
+    """Write the label map and, where there is one, the confidence map; return the scan's part of the record.
 
     What else an earlier prediction left of the case is removed.
     """
+    restored, geometry, seconds = segmented
     path = output_path(out, case, kind=restored.labels.dtype.name, flat=geometry.dimensions == 2)
     write_image(path, restored.labels, geometry)
     written = [path]
@@ -235,8 +189,8 @@ def _write(
         suffix = image_suffix(path)
         written.append(out / f"{case.id}{CONFIDENCE}{'.nii.gz' if suffix in _FLAT else suffix}")
         write_image(written[1], restored.confidence, geometry)
-    remove_replaced(earlier[case.id], written)
-    return written
+    remove_replaced(earlier, written)
+    return {"id": case.id, "files": [path.name for path in written], "seconds": round(seconds, 3)}
 
 
 def _settings(predictor: Predictor, *, confidence: bool, largest_component: bool) -> dict[str, Any]:
@@ -269,8 +223,8 @@ def _record(file: Path, predictor: Predictor, settings: dict[str, Any]) -> dict[
     }
 
 
-def _write_record(out: Path, record: Mapping[str, Any], outcome: Outcome, kept: Sequence[dict[str, Any]]) -> None:
-    """Write the record with the scans done so far, after those ``kept`` of an earlier prediction into this folder."""
-    scans = [*kept, *outcome.done]
+def _write_record(out: Path, record: Mapping[str, Any], outcome: Outcome, earlier: Mapping[str, Any] | None) -> None:
+    """Write the record with the scans done so far, after those that an earlier prediction left."""
+    scans = [*kept_scans(out, outcome.ids, earlier), *outcome.done]
     text = json.dumps({**record, "scans": scans, "failures": outcome.failures}, indent=1, ensure_ascii=False)
     write_atomically(out / RECORD_NAME, text.encode())

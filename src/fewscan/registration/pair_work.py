@@ -1,21 +1,23 @@
 """The pairs of one call, one after the other: scans read ahead, registered, and results written behind.
 
-While one pair is registered, the next scans are read and the last results are written, each in a thread of its own. A
-pair that cannot be registered stops none of the others. Scans that were read are kept in memory for the next pairs, up
-to `CACHE_BYTES`.
+While one pair is registered, the next scans are read and the last results are written (see
+`fewscan.inference.pipeline`). Scans that were read are kept in memory for the next pairs, up to `CACHE_BYTES`.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from fewscan.data.case import Case
+from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import write_image
 from fewscan.data.plan import Plan
 from fewscan.inference.outputs import Outcome
+from fewscan.inference.pipeline import work_through
 from fewscan.registration.one_pair import LoadedScan, RegisteredPair, load_scan, register_pair
 from fewscan.registration.pairs import ScanPair
 from fewscan.registration.quality import PairReport
@@ -24,6 +26,22 @@ from fewscan.registration.registrar import Registrar
 from fewscan.registration.transform_file import write_displacement
 
 CACHE_BYTES = 2**29
+
+
+class _LoadedPair(NamedTuple):
+    """Both scans of a pair, and how long it took to read them."""
+
+    moving: LoadedScan
+    fixed: LoadedScan
+    seconds: float
+
+
+class _FinishedPair(NamedTuple):
+    """A registered pair on its way to the disk, and how long it took to read it."""
+
+    registered: RegisteredPair
+    grid: Geometry
+    read_seconds: float
 
 
 @dataclass
@@ -55,56 +73,35 @@ class PairWork:
 
     def run(self, pairs: Sequence[ScanPair]) -> None:
         """Do all pairs; what became of each is in ``outcome`` and ``reports``."""
-        waiting: tuple[ScanPair, RegisteredPair, float, Future[tuple[list[Path], float]]] | None = None
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            try:
-                for pair, loaded in self._loaded_ahead(pairs, reader):
-                    try:
-                        moving, fixed, read_seconds = loaded.result()
-                        done = register_pair(self.registrar, moving, fixed, max_folds=self.max_folds)
-                    except Exception as error:  # whatever it is, the others go on
-                        self.outcome.failed(pair.id, error)
-                        continue
-                    if waiting is not None:  # at most one finished pair waits in memory
-                        previous, waiting = waiting, None
-                        self._finish(*previous)
-                    waiting = (pair, done, read_seconds, writer.submit(_write, self.out, pair, done, fixed))
-            finally:  # also when it is stopped: the files of this pair are written, so they belong on record
-                if waiting is not None:
-                    self._finish(*waiting)
-
-    def _finish(
-        self, pair: ScanPair, done: RegisteredPair, read_seconds: float, written: Future[tuple[list[Path], float]]
-    ) -> None:
-        try:
-            files, write_seconds = written.result()
-        except Exception as error:
-            self.outcome.failed(pair.id, error)
-            return
-        self.reports[pair.id] = done.report
-        seconds = {"read": read_seconds, **done.seconds, "write": write_seconds}
-        self.outcome.succeeded(pair_record(pair, done.report, files=files, seconds=seconds))
-
-    def _loaded_ahead(
-        self, pairs: Sequence[ScanPair], reader: ThreadPoolExecutor
-    ) -> Iterator[tuple[ScanPair, Future[tuple[LoadedScan, LoadedScan, float]]]]:
-        """Give each pair with its scans, while the reader already reads those of the next one."""
         shelf = Shelf(self.registrar.plan)
+        work_through(pairs, self.outcome, read=partial(self._load, shelf), work=self._register, write=self._write)
 
-        def load(pair: ScanPair) -> tuple[LoadedScan, LoadedScan, float]:
-            started = time.perf_counter()
-            moving = shelf.load(pair.moving, self.labels["moving"].get(pair.moving.id))
-            fixed = shelf.load(pair.fixed, self.labels["fixed"].get(pair.fixed.id))
-            return moving, fixed, time.perf_counter() - started
+    def _load(self, shelf: "Shelf", pair: ScanPair) -> _LoadedPair:
+        started = time.perf_counter()
+        moving = shelf.load(pair.moving, self.labels["moving"].get(pair.moving.id))
+        fixed = shelf.load(pair.fixed, self.labels["fixed"].get(pair.fixed.id))
+        return _LoadedPair(moving, fixed, time.perf_counter() - started)
 
-        ahead: tuple[ScanPair, Future[tuple[LoadedScan, LoadedScan, float]]] | None = None
-        for pair in pairs:
-            current = (pair, reader.submit(load, pair))
-            if ahead is not None:
-                yield ahead
-            ahead = current
-        if ahead is not None:
-            yield ahead
+    def _register(self, pair: ScanPair, loaded: _LoadedPair) -> _FinishedPair:
+        registered = register_pair(self.registrar, loaded.moving, loaded.fixed, max_folds=self.max_folds)
+        return _FinishedPair(registered, loaded.fixed.prepared.meta.original, loaded.seconds)
+
+    def _write(self, pair: ScanPair, finished: _FinishedPair) -> dict[str, Any]:
+        """Write the files of a pair; return its part of the record."""
+        registered, grid, read_seconds = finished
+        started = time.perf_counter()
+        files = []
+        for stem, values in zip(pair.image_stems, registered.channels, strict=True):
+            files.append(self.out / f"{stem}.nii.gz")
+            write_image(files[-1], values, grid)
+        if registered.labels is not None:
+            files.append(self.out / f"{pair.labels_stem}.nii.gz")
+            write_image(files[-1], registered.labels, grid)
+        files.append(self.out / f"{pair.field_stem}.nii.gz")
+        write_displacement(files[-1], registered.displacement_mm, grid)
+        self.reports[pair.id] = registered.report
+        seconds = {"read": read_seconds, **registered.seconds, "write": time.perf_counter() - started}
+        return pair_record(pair, registered.report, files=files, seconds=seconds)
 
 
 class Shelf:
@@ -133,19 +130,3 @@ class Shelf:
         while len(self._held) > 1 and sum(item.bytes for item in self._held.values()) > self.limit_bytes:
             self._held.popitem(last=False)
         return scan
-
-
-def _write(out: Path, pair: ScanPair, done: RegisteredPair, fixed: LoadedScan) -> tuple[list[Path], float]:
-    """Write the files of a pair; return them and the seconds that it took."""
-    started = time.perf_counter()
-    geometry = fixed.prepared.meta.original
-    files = []
-    for stem, values in zip(pair.image_stems, done.channels, strict=True):
-        files.append(out / f"{stem}.nii.gz")
-        write_image(files[-1], values, geometry)
-    if done.labels is not None:
-        files.append(out / f"{pair.labels_stem}.nii.gz")
-        write_image(files[-1], done.labels, geometry)
-    files.append(out / f"{pair.field_stem}.nii.gz")
-    write_displacement(files[-1], done.displacement_mm, geometry)
-    return files, time.perf_counter() - started
