@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from fewscan.augment.views import View
 from fewscan.augment.views import views as make_views
 from fewscan.data.scan_meta import ScanMeta
-from fewscan.errors import DataError, UsageError
+from fewscan.errors import UsageError
+from fewscan.inference.finite import require_finite
 from fewscan.inference.model_file import ModelSpec, load_model
 from fewscan.inference.restore import Restored, restore
 from fewscan.inference.sliding_window import check_overlap, predict_probabilities
@@ -125,12 +126,7 @@ class Predictor:
             dtype=self.dtype,
             memory_format=best_layout(plan.dimensions, self.device, self.dtype),
         )
-        if not bool(torch.isfinite(found.sum())):
-            raise DataError(
-                "the network's output is not finite",
-                mend="Predict with --precision fp32; if that fails too, the training has diverged.",
-            )
-        return found
+        return require_finite(found, "the network's output")
 
     def predict(
         self,

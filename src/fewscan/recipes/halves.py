@@ -11,14 +11,13 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from fewscan.displacement import warp
-from fewscan.errors import DataError
+from fewscan.inference.finite import require_finite
 from fewscan.inference.sliding_window import View, axis_spans
-from fewscan.losses.probabilities import one_hot
 from fewscan.networks.layout import best_layout
 from fewscan.recipes.content_box import Box, content_box
 from fewscan.registration.atlases import Placed
 from fewscan.registration.fusion import weighted_mean
+from fewscan.registration.lay import lay_atlases
 
 # What passes a network together: enough to fill a processor, little enough for its cache.
 VOXELS_AT_ONCE = 2**17
@@ -67,7 +66,7 @@ def segmentation_half(
         for number, probabilities in zip(numbers, found, strict=True):
             result[number][place[1:]] = probabilities
     assert result is not None  # noqa: S101 - there is an image
-    return _finite(result, "segmentation")
+    return require_finite(result, "the output of the segmentation network")
 
 
 def _by_window(network: nn.Module, images: Tensor, views: Sequence[View], patch_size: Sequence[int]) -> Tensor:
@@ -132,37 +131,16 @@ def registration_half(network: nn.Module, atlases: Placed, images: Tensor, chose
     per_part = max(1, VOXELS_AT_ONCE // (count * math.prod(size)))
     return torch.cat(
         [
-            _laid_onto(network, atlases, images[some], chosen[some], classes=classes)
+            _mean_of_masks(network, atlases, images[some], chosen[some], classes=classes)
             for some in torch.split(targets, per_part)
         ]
     )  # fmt: skip
 
 
-def _laid_onto(network: nn.Module, atlases: Placed, images: Tensor, chosen: Tensor, *, classes: int) -> Tensor:
-    layout = best_layout(images.ndim - 2, images.device, torch.float32)
-    fixed = images.repeat_interleave(chosen.shape[1], dim=0)
-    fields = [
-        network.displacement(atlases.images[a].contiguous(memory_format=layout), f.contiguous(memory_format=layout))  # type: ignore[operator]
-        for a, f in zip(_parts(chosen.flatten(), images), _parts(fixed, images), strict=True)
-    ]
-    field = _finite(torch.cat(fields), "registration")
-    with torch.autocast(images.device.type, enabled=False):
-        votes = warp(one_hot(atlases.labels[chosen.flatten()], classes), field)
-        seen = warp(atlases.inside[chosen.flatten()], field, padding="zeros").squeeze(1)
+def _mean_of_masks(network: nn.Module, atlases: Placed, images: Tensor, chosen: Tensor, *, classes: int) -> Tensor:
+    targets = images.repeat_interleave(chosen.shape[1], dim=0)
+    laid = lay_atlases(network, atlases, chosen.flatten(), targets, classes=classes, voxels_at_once=VOXELS_AT_ONCE)
     # the atlas leads, and the batch is one more axis of space
-    votes = votes.reshape(*chosen.shape, *votes.shape[1:]).transpose(0, 1).transpose(1, 2)
-    share = seen.reshape(*chosen.shape, *seen.shape[1:]).transpose(0, 1)
+    votes = laid.labels.reshape(*chosen.shape, *laid.labels.shape[1:]).transpose(0, 1).transpose(1, 2)
+    share = laid.seen.reshape(*chosen.shape, *laid.seen.shape[1:]).transpose(0, 1)
     return weighted_mean(votes, share).transpose(0, 1).contiguous()
-
-
-def _parts(x: Tensor, images: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(x, max(1, VOXELS_AT_ONCE // math.prod(images.shape[2:])))
-
-
-def _finite(x: Tensor, what: str) -> Tensor:
-    if not bool(torch.isfinite(x.sum())):
-        raise DataError(
-            f"the output of the {what} network is not finite",
-            mend="Use fp32 (--set precision=fp32, or --precision fp32 to predict); if that fails too, it has diverged.",
-        )
-    return x

@@ -2,22 +2,21 @@
 
 `MultiAtlas` is a segmentation network to everything around it: images in, logits out, one model file with weights and
 atlases. Of many atlases it registers those most like the target before registration (Aljabar et al. 2009, NeuroImage).
-Labels are warped linearly as one-hot maps, the rule of every registration here.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from fewscan.displacement import warp, warp_labels
-from fewscan.errors import DataError, UsageError
+from fewscan.errors import UsageError
 from fewscan.losses.similarity import global_ncc
 from fewscan.networks.registry import MULTI_ATLAS, NetworkSpec, build_network
 from fewscan.registration.atlases import Atlases, Placed
 from fewscan.registration.fusion import average, local_similarity, majority
+from fewscan.registration.lay import Laid, lay_atlases
 from fewscan.registration.objective import Pairs
 from fewscan.registration.parameters import RegistrationParameters, odd_side
 from fewscan.registration.refine import refine
@@ -67,23 +66,6 @@ class MultiAtlasOptions(Settings):
     hyper: MultiAtlasParameters
 
 
-class Warped(NamedTuple):
-    """Atlases laid onto one target.
-
-    Attributes
-    ----------
-    labels : Tensor, (atlas, class, *size)
-        Class probabilities.
-    images : Tensor, (atlas, channels, *size)
-    seen : Tensor, (atlas, *size)
-        From 0 to 1: how far a voxel is read from inside the atlas.
-    """
-
-    labels: Tensor
-    images: Tensor
-    seen: Tensor
-
-
 class MultiAtlas(nn.Module):
     """A registration network and its atlases as one segmentation network.
 
@@ -127,7 +109,7 @@ class MultiAtlas(nn.Module):
             If a displacement is not finite.
         """
         placed = self._placed(images)
-        fused = torch.stack([self._fuse(self._warp(placed, image), image) for image in images])
+        fused = torch.stack([self._fuse(self._laid(placed, image), image) for image in images])
         return fused.clamp_min(torch.finfo(fused.dtype).tiny).log()
 
     def warped_labels(self, images: Tensor) -> Tensor:
@@ -136,42 +118,31 @@ class MultiAtlas(nn.Module):
         Arguments and errors as of `forward`.
         """
         placed = self._placed(images)
-        return torch.stack([self._warp(placed, image).labels for image in images])
+        return torch.stack([self._laid(placed, image).labels for image in images])
 
     def _placed(self, images: Tensor) -> Placed:
         if len(self.atlases) == 0:
             raise UsageError("multi-atlas segmentation without an atlas", mend="Label at least one scan.")
         return self.atlases.on(images.shape[2:])
 
-    def _warp(self, placed: Placed, image: Tensor) -> Warped:
-        """Register the atlases that are most like the image to it, a few at a time."""
+    def _laid(self, placed: Placed, image: Tensor) -> Laid:
+        """Register the atlases that are most like the image to it."""
         chosen = most_similar(placed, image, count=self.hyper.atlases)
-        at_once = max(1, VOXELS_AT_ONCE // image[0].numel())
-        parts = [self._warp_some(placed, some, image) for some in torch.split(chosen, at_once)]
-        return Warped(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-    def _warp_some(self, placed: Placed, some: Tensor, image: Tensor) -> Warped:
-        moving, inside = placed.images[some], placed.inside[some]
-        fixed = image.expand_as(moving)
-        field: Tensor = self.network.displacement(moving, fixed)  # type: ignore[operator]
-        if not bool(torch.isfinite(field.sum())):
-            raise DataError(
-                "the registration network's displacement is not finite",
-                mend="Predict with --precision fp32; if that fails too, the training has diverged.",
-            )
-        with torch.autocast(image.device.type, enabled=False):
-            field = self._refined(field, Pairs(moving, fixed, inside, torch.ones_like(inside)))
-            return Warped(
-                warp_labels(placed.labels[some], field, classes=self.classes),
-                warp(moving, field),
-                warp(inside, field, padding="zeros").squeeze(1),
-            )
+        return lay_atlases(
+            self.network,
+            placed,
+            chosen,
+            image.expand(len(chosen), *image.shape),
+            classes=self.classes,
+            voxels_at_once=VOXELS_AT_ONCE,
+            with_images=True,
+            correct=self._refined if self.hyper.refine_steps else None,
+        )
 
     def _refined(self, fields: Tensor, pairs: Pairs) -> Tensor:
         """Return the fields after optimisation, each pair on its own."""
         hyper = self.hyper
-        if not hyper.refine_steps:
-            return fields
+        pairs = pairs._replace(fixed_inside=torch.ones_like(pairs.moving_inside))  # type: ignore[arg-type]
         refined = [
             refine(
                 fields[k : k + 1],
@@ -185,14 +156,14 @@ class MultiAtlas(nn.Module):
         ]
         return torch.cat(refined)
 
-    def _fuse(self, warped: Warped, image: Tensor) -> Tensor:
+    def _fuse(self, laid: Laid, image: Tensor) -> Tensor:
         """Return the probabilities ``(class, *size)``."""
         hyper = self.hyper
         with torch.autocast(image.device.type, enabled=False):
             if hyper.fusion == "local_similarity":
                 options = {"window": hyper.fusion_window, "power": hyper.fusion_power}
-                return local_similarity(warped.labels, warped.images, image, seen=warped.seen, **options)  # type: ignore[arg-type]
-            return (majority if hyper.fusion == "majority" else average)(warped.labels, seen=warped.seen)
+                return local_similarity(laid.labels, laid.images, image, seen=laid.seen, **options)  # type: ignore[arg-type]
+            return (majority if hyper.fusion == "majority" else average)(laid.labels, seen=laid.seen)
 
 
 def most_similar(placed: Placed, image: Tensor, *, count: int) -> Tensor:

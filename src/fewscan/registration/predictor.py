@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from fewscan.data.boxes import centred_part, centred_start, cut_centred
-from fewscan.errors import DataError, UsageError
+from fewscan.errors import UsageError
 from fewscan.inference.model_file import REGISTRATION_NAME, ModelSpec, load_model
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 from fewscan.networks.registry import is_registration_network
+from fewscan.registration.network_field import network_field
 from fewscan.registration.objective import Objective, Pairs
 from fewscan.registration.parameters import RegistrationParameters
 from fewscan.registration.refine import refine
@@ -157,12 +158,7 @@ class RegistrationPredictor:
         """Return the displacement ``(pairs, dimensions, *grid)`` on the common grid, in voxels."""
         cast = torch.autocast(self.device.type, dtype=self.dtype) if self.dtype == torch.bfloat16 else nullcontext()
         with torch.no_grad(), cast:
-            field: Tensor = self.network.displacement(pair.moving, pair.fixed)  # type: ignore[operator]
-        if not bool(torch.isfinite(field.sum())):
-            raise DataError(
-                "the network's displacement is not finite",
-                mend="Register with --precision fp32; if that fails too, the training has diverged.",
-            )
+            field = network_field(self.network, pair.moving, pair.fixed)
         if refine_steps:
             hyper = self._hyper
             field = refine(
