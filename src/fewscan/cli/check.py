@@ -31,7 +31,8 @@ def check(
       case_count  cases that were checked
       counts      {error, warning, note}
       problems    list of {severity, code, case, file, message, mend}; case and file may be ""
-      summary     {name, layout, cases, size_vox, spacing_mm, intensities, labels, labelled_cases}, or null
+      summary     {name, layout, cases, size_vox, spacing_mm, orientations, intensities, labels, labelled_cases}
+                  or null
       corrected   list of {file, moved_mm}; only with --fix-geometry
     The keys and the codes stay as they are from version to version; new ones may be added.
     """  # noqa: D301 (\\b is the character by which Typer keeps the lines)

@@ -140,9 +140,10 @@ def _content(store: "PreparedStore") -> dict[str, int]:
 
 def _describe(plan: "Plan") -> str:
     spacing = "each scan's own" if plan.preparation.spacing_mm is None else f"{_row(plan.preparation.spacing_mm)} mm"
+    axes = f", axes turned to {plan.orientation}" if plan.orientation is not None else ""
     slices = f", slices along axis {plan.slice_axis}" if plan.slice_axis is not None else ""
     return (
-        f"plan: {plan.dimensions}-D network{slices}, spacing {spacing}, patch {_row(plan.patch_size)}, "
+        f"plan: {plan.dimensions}-D network{slices}{axes}, spacing {spacing}, patch {_row(plan.patch_size)}, "
         f"classes {', '.join(item.name for item in plan.classes)}, {plan.preparation.normalisation}"
     )
 

@@ -4,13 +4,16 @@ Only images are opened. Labels are opened for one purpose, to learn which values
 and then only those that the caller names, so that the labels of unlabelled and test cases stay unread.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fewscan.data.case import Case, Dataset
+from fewscan.data.geometry import Geometry
+from fewscan.data.orientation import orientation_of, turn_to
 from fewscan.data.workers import ShowProgress, map_cases
 from fewscan.errors import DataError, UsageError
 from fewscan.settings import Settings
@@ -29,6 +32,9 @@ class Fingerprint(Settings):
         Cases whose headers were read.
     dimensions : int
         2 or 3.
+    orientation : str or None
+        The commonest of the scans, of several as common ones that which comes first; whatever counts axes here counts
+        those of scans that were brought to it. None in 2-D. See `fewscan.data.orientation`.
     sizes : tuple of tuple of int
         Voxels along each axis, per case.
     spacings_mm : tuple of tuple of float
@@ -45,6 +51,7 @@ class Fingerprint(Settings):
 
     case_count: int
     dimensions: int
+    orientation: str | None = None
     sizes: tuple[tuple[int, ...], ...]
     spacings_mm: tuple[tuple[float, ...], ...]
     crop_share: tuple[float, ...]
@@ -104,17 +111,20 @@ def take_fingerprint(
     looks = list(
         map_cases(look_at_case, tasks, workers=workers, description="look", progress=progress, keeps=False).values()
     )
-    dimensions = sorted({len(look.size) for look in looks})
+    dimensions = sorted({look.geometry.dimensions for look in looks})
     if len(dimensions) > 1:
-        flat = next(case.id for case, look in zip(cases, looks, strict=True) if len(look.size) == 2)
+        flat = next(case.id for case, look in zip(cases, looks, strict=True) if look.geometry.dimensions == 2)
         msg = f"data set {dataset.name!r} mixes 2-D and 3-D images (case {flat} is 2-D)"
         raise DataError(msg, mend="split it into two data sets")
+    orientation = Counter(orientation_of(look.geometry) for look in looks).most_common(1)[0][0]
+    looks = [look.turned(orientation) for look in looks]
     seen = [look for look in looks if look.crop_share]
     return Fingerprint(
         case_count=len(cases),
         dimensions=dimensions[0],
-        sizes=tuple(look.size for look in looks),
-        spacings_mm=tuple(look.spacing_mm for look in looks),
+        orientation=orientation,
+        sizes=tuple(look.geometry.size for look in looks),
+        spacings_mm=tuple(look.geometry.spacing_mm for look in looks),
         crop_share=_medians([look.crop_share for look in seen]),
         nonzero_share=float(np.median([look.nonzero_share for look in seen])),
         intensities=tuple(_medians(rows) for rows in zip(*(look.intensities for look in seen), strict=True)),
@@ -135,12 +145,17 @@ class _Look:
 class CaseLook:
     """What was found in one case."""
 
-    size: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
+    geometry: Geometry
     crop_share: tuple[float, ...] = ()
     nonzero_share: float = 0.0
     intensities: tuple[tuple[float, ...], ...] = ()
     label_values: tuple[int, ...] = ()
+
+    def turned(self, orientation: str | None) -> "CaseLook":
+        """Return the same for the scan brought to an orientation."""
+        turn = turn_to(self.geometry, orientation)
+        share = turn.along(self.crop_share) if self.crop_share else ()
+        return replace(self, geometry=turn.geometry(self.geometry), crop_share=share)
 
 
 def look_at_case(look: _Look) -> CaseLook:
@@ -152,13 +167,12 @@ def look_at_case(look: _Look) -> CaseLook:
     values = _label_values(case.label) if look.label and case.label is not None else ()
     if not look.pixels:
         geometry = read_geometry(case.images[0], volume=channel_volumes(case.images)[0])
-        return CaseLook(geometry.size, geometry.spacing_mm, label_values=values)
+        return CaseLook(geometry, label_values=values)
     channels, geometry = read_channels(case.images, case_id=case.id)
     _, box = nonzero_box(channels)
     any_channel = np.logical_or.reduce([channel != 0 for channel in channels])
     return CaseLook(
-        geometry.size,
-        geometry.spacing_mm,
+        geometry,
         crop_share=tuple(part / whole for part, whole in zip(box, geometry.size, strict=True)),
         nonzero_share=float(any_channel.mean()),
         intensities=tuple(tuple(float(v) for v in np.percentile(channel, PERCENTILES)) for channel in channels),

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
+from fewscan.data.orientation import orientation_of
 
 ANTIPARALLEL = -0.9
 """Direction cosine below which two axes count as running opposite ways."""
@@ -27,7 +28,10 @@ def grid_advice(reference: Geometry, other: Geometry, *, what: str = "label") ->
     what : str
         What the other one is: "label" is resampled with nearest neighbour, "channel" with linear interpolation.
     """
-    if reference.size != other.size:
+    reordered = bool(flipped_axes(reference, other) or axes_text(reference, other)) and covers_same_box(
+        reference, other
+    )
+    if reference.size != other.size and not reordered:
         return "pair the right files, or resample it onto the image's grid"
     resample = (
         "resample it onto the image's grid with nearest neighbour"
@@ -35,9 +39,17 @@ def grid_advice(reference: Geometry, other: Geometry, *, what: str = "label") ->
         if what == "label"
         else "resample it onto the image's grid (SimpleITK.Resample(channel, image)), then look at it"
     )
-    if flipped_axes(reference, other) and covers_same_box(reference, other):
+    if reordered:
         return resample
     return f"look at both in a viewer; if the voxels match, copy the image's header, else {resample}"
+
+
+def axes_text(reference: Geometry, other: Geometry) -> str:
+    """Return how the axes of the other grid run and how the image's, as the end of a message; empty where they run alike."""
+    first, second = orientation_of(reference), orientation_of(other)
+    if first is None or second is None or first == second:
+        return ""
+    return f"; by the headers its axes run {second}, those of the image {first}"
 
 
 def flipped_axes(reference: Geometry, other: Geometry) -> tuple[int, ...]:

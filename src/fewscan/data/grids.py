@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
-from fewscan.data.grid_advice import flipped_names, grid_advice
+from fewscan.data.grid_advice import axes_text, flipped_names, grid_advice
 from fewscan.errors import DataError
 
 TOLERANCE_VOX = 1e-3
@@ -42,13 +42,15 @@ def require_same_grid(geometry: Geometry, reference: Geometry, *, what: str, men
     if distance <= TOLERANCE_VOX:
         return
     if geometry.size != reference.size:
-        msg = f"{what} has size {geometry.size}, its image has {reference.size}"
+        msg = f"{what} has size {geometry.size}, its image has {reference.size}{axes_text(reference, geometry)}"
     elif not np.allclose(geometry.spacing_mm, reference.spacing_mm, rtol=1e-4):
         msg = f"{what} has spacing {geometry.spacing_mm} mm, its image has {reference.spacing_mm} mm"
     else:
         msg = f"{what} lies elsewhere in space than its image: voxels are up to {distance:.3g} voxels apart"
         if axes := flipped_names(reference, geometry):
             msg += f", and the headers run opposite ways along {axes}"
+        else:
+            msg += axes_text(reference, geometry)
     raise DataError(msg, mend=mend or grid_advice(reference, geometry))
 
 

@@ -1,10 +1,11 @@
 """The plan: what preparation and training derive from the data, as readable YAML that a person may edit."""
 
 import math
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from fewscan.data.orientation import is_orientation
 from fewscan.settings import Settings
 
 
@@ -73,6 +74,10 @@ class Plan(Settings):
         Of the network and its patches.
     image_dimensions : 2 or 3
         Of the prepared arrays; 3 with ``dimensions`` 2 means slice-wise training.
+    orientation : str or None
+        Every scan is brought to this order and sense of axes first, by swapping and flipping them: three letters, for
+        each array axis the direction that it runs towards, such as "LPS" (see `fewscan.data.orientation`). Whatever
+        counts axes here (spacing, slice axis, patch) counts these. None takes images as they lie, as in 2-D.
     slice_axis : int or None
         The array axis that counts the slices when slice-wise; None otherwise.
     channels : tuple of str
@@ -95,6 +100,7 @@ class Plan(Settings):
     name: str
     dimensions: Literal[2, 3]
     image_dimensions: Literal[2, 3]
+    orientation: str | None = None
     slice_axis: Literal[0, 1, 2] | None = None
     channels: tuple[str, ...] = Field(min_length=1)
     classes: tuple[LabelClass, ...] = Field(min_length=1, max_length=256)
@@ -116,6 +122,13 @@ class Plan(Settings):
         if slice_wise != (self.slice_axis is not None):
             msg = "slice_axis belongs to 2-D networks on 3-D images, and only to them"
             raise ValueError(msg)
+        if self.orientation is not None:
+            if not is_orientation(self.orientation):
+                msg = 'orientation must be three letters, one each of L or R, A or P, S or I, such as "LPS"'
+                raise ValueError(f"{msg}; got {self.orientation!r}")
+            if self.image_dimensions != 3:
+                msg = "orientation belongs to 3-D images"
+                raise ValueError(msg)
         spacing = self.preparation.spacing_mm
         if spacing is not None and len(spacing) != self.image_dimensions:
             msg = f"preparation.spacing_mm needs {self.image_dimensions} entries, got {spacing}"
@@ -125,6 +138,14 @@ class Plan(Settings):
             msg = f"a label value belongs to two classes: {values}"
             raise ValueError(msg)
         return self
+
+    @model_serializer(mode="wrap")
+    def _write(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an orientation of None: such a plan is written, and its digests are, as before there was one."""
+        data: dict[str, Any] = handler(self)
+        if data.get("orientation") is None:
+            data.pop("orientation", None)
+        return data
 
     @property
     def class_count(self) -> int:

@@ -1,8 +1,9 @@
 """From the fingerprint to the plan: rules that a person can check with a pencil, and override one by one.
 
-Spacing: kept where all scans agree within 1 %, else the median spacing; slice-wise training never mixes slices, so the
-slice axis keeps its own. Patch: see `choose_patch`. Intensities: paper 2's z-score over non-zero voxels, clipped at the
-99.9th percentile; for CT (told by a channel's name) both tails are clipped and all voxels count.
+Orientation: the commonest of the scans; all that follows counts its axes. Spacing: kept where all scans agree within
+1 %, else the median spacing; slice-wise training never mixes slices, so the slice axis keeps its own. Patch: see
+`choose_patch`. Intensities: paper 2's z-score over non-zero voxels, clipped at the 99.9th percentile; for CT (told by a
+channel's name) both tails are clipped and all voxels count.
 """
 
 import re
@@ -41,7 +42,7 @@ def derive_plan(
     max_patch_voxels: int = MAX_PATCH_VOXELS,
     needs_labels: bool = True,
 ) -> Plan:
-    """Derive the plan of a data set; every keyword overrides one rule.
+    """Derive the plan of a data set; every keyword overrides one rule, and counts the axes of the plan's orientation.
 
     Parameters
     ----------
@@ -93,6 +94,7 @@ def derive_plan(
             "name": dataset.name,
             "dimensions": chosen,
             "image_dimensions": fingerprint.dimensions,
+            "orientation": fingerprint.orientation,
             "slice_axis": axis,
             "channels": dataset.channel_names,
             "classes": tuple(classes),

@@ -1,8 +1,9 @@
 """From the files of one case to normalised arrays: paper 2's preparation, on one scan at a time.
 
-Order: read all channels (one grid) -> crop to the bounding box of the voxels that are non-zero in any channel -> clip
-at percentiles -> normalise -> resample, where the plan asks for it. The box is whole: its last slice belongs to it (the
-public code behind paper 2's data excludes the upper index and loses one slice per axis).
+Order: read all channels (one grid) -> crop to the bounding box of the voxels that are non-zero in any channel -> turn
+the axes to the plan's orientation -> clip at percentiles -> normalise -> resample, where the plan asks for it. The box
+is whole: its last slice belongs to it (the public code behind paper 2's data excludes the upper index and loses one
+slice per axis).
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from fewscan.data.grid_advice import grid_advice
 from fewscan.data.grids import require_same_grid, target_grid
 from fewscan.data.intensity import normalise_channel
 from fewscan.data.label_map import to_class_indices
+from fewscan.data.orientation import turn_to
 from fewscan.data.plan import Plan
 from fewscan.data.resample import resample_labels, resample_linear
 from fewscan.data.scan_meta import ScanMeta
@@ -81,13 +83,15 @@ def prepare_channels(
         nonzero_box(channels) if preparation.crop == "nonzero" else ((0,) * original.dimensions, original.size)
     )
     cropped = original.cropped(start, size)
-    prepared = target_grid(cropped, preparation.spacing_mm)
+    turn = turn_to(original, plan.orientation)
+    turned = turn.geometry(cropped)
+    prepared = target_grid(turned, preparation.spacing_mm)
     box = tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))
     image = np.empty((len(channels), *prepared.size), dtype=np.float32)
     background = []
     for index, values in enumerate(channels):
-        normalised, empty = normalise_channel(values[box], preparation)
-        image[index] = resample_linear(normalised, cropped, prepared)
+        normalised, empty = normalise_channel(turn.array(values[box]), preparation)
+        image[index] = resample_linear(normalised, turned, prepared)
         background.append(empty)
     meta = ScanMeta(
         case_id=case_id,
@@ -132,7 +136,8 @@ def prepare_label(path: Path, plan: Plan, meta: ScanMeta) -> npt.NDArray[np.uint
         what=f"case {meta.case_id}: label {path}",
     )
     indices = to_class_indices(label.array, plan.classes, path=path)
-    return resample_labels(indices[meta.crop_slices], meta.cropped, meta.prepared)
+    turn = meta.turn
+    return resample_labels(turn.array(indices[meta.crop_slices]), turn.geometry(meta.cropped), meta.prepared)
 
 
 def read_channels(paths: Sequence[Path], *, case_id: str) -> tuple[list[npt.NDArray[np.float32]], Geometry]:

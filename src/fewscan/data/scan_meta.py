@@ -1,13 +1,15 @@
 """ScanMeta: where a prepared array came from, so that a prediction can go back onto the scan's own grid.
 
 Three grids follow one another: ``original`` (the file's), ``cropped`` (a box of whole voxels of the original, starting
-at voxel ``crop_start``) and ``prepared`` (the cropped box, resampled where the plan asks for it; else the same grid).
+at voxel ``crop_start``) and ``prepared`` (the cropped box, its axes swapped and flipped to the orientation of the plan,
+and resampled where the plan asks for it; else the same grid).
 """
 
 import json
 from dataclasses import dataclass
 
 from fewscan.data.geometry import Geometry
+from fewscan.data.orientation import Turn, turn_between
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class ScanMeta:
     def crop_slices(self) -> tuple[slice, ...]:
         """The crop box as an index into an array on the original grid."""
         return tuple(slice(a, a + n) for a, n in zip(self.crop_start, self.cropped.size, strict=True))
+
+    @property
+    def turn(self) -> Turn:
+        """The way from the scan's own order and sense of axes to those of the prepared array."""
+        return turn_between(self.cropped, self.prepared)
 
     def to_json(self) -> str:
         """Return a JSON document."""

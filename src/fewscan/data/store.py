@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fewscan.data.case import Case, Dataset
 from fewscan.data.grids import target_grid
+from fewscan.data.orientation import turn_to
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedCase, PreparedStore
 from fewscan.data.scan_meta import ScanMeta
@@ -112,7 +113,8 @@ def forecast_bytes(case: Case, plan: Plan, *, label: bool) -> int:
 
     try:
         geometry = read_geometry(case.images[0], volume=channel_volumes(case.images)[0])
-        size = target_grid(geometry, plan.preparation.spacing_mm).size
+        turned = turn_to(geometry, plan.orientation).geometry(geometry)
+        size = target_grid(turned, plan.preparation.spacing_mm).size
     except (FewscanError, OSError, ValueError):
         return 0  # preparing it tells what is wrong
     voxels = int(np.prod(size))

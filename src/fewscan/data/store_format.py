@@ -125,7 +125,9 @@ def case_files(folder: Path, *, image_key: str, label_key: str | None) -> dict[s
 
 def image_settings(plan: Plan) -> str:
     """Return a digest of what prepared images depend on beside their files."""
-    return _digest(FORMAT_VERSION, plan.preparation.model_dump(mode="json"), plan.image_dimensions, len(plan.channels))
+    parts = (FORMAT_VERSION, plan.preparation.model_dump(mode="json"), plan.image_dimensions, len(plan.channels))
+    # images taken as they lie keep the keys that they had before there were orientations
+    return _digest(*parts) if plan.orientation is None else _digest(*parts, plan.orientation)
 
 
 def label_settings(plan: Plan) -> str:

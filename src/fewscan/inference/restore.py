@@ -1,9 +1,9 @@
 """From probabilities on the prepared grid back to labels on exactly the scan's own grid.
 
-Preparation crops a scan and may resample the crop. Backwards, the probabilities are interpolated linearly onto the
-grid of the crop, the most probable class is taken there, classes become the values of the label files, and the crop is
-pasted into an array of the scan's own size. Interpolating probabilities before the choice, rather than the chosen
-labels, keeps borders smooth.
+Preparation crops a scan, turns its axes to the plan's orientation and may resample the crop. Backwards, the
+probabilities are interpolated linearly onto the turned grid of the crop, the most probable class is taken there,
+classes become the values of the label files, and the crop is turned back and pasted into an array of the scan's own
+size. Interpolating probabilities before the choice, rather than the chosen labels, keeps borders smooth.
 
 Both grids have the same directions, so the index of a voxel of one grid on the other is affine in each axis on its own,
 and linear interpolation is separable. Work goes class by class with a running maximum: no array with all classes exists
@@ -74,7 +74,7 @@ def restore(
     if tuple(probabilities.shape) != (len(outputs), *meta.prepared.size):
         msg = f"expected probabilities of shape {(len(outputs), *meta.prepared.size)}, got {tuple(probabilities.shape)}"
         raise ValueError(msg)
-    positions = grid_positions(meta.prepared, meta.cropped)
+    positions = grid_positions(meta.prepared, meta.turn.geometry(meta.cropped))
     chosen, highest = most_probable(probabilities, positions)
     index = chosen.cpu().numpy()
     if largest_component:
@@ -189,7 +189,8 @@ def _interpolate_axis(volume: Tensor, positions: Tensor, axis: int) -> Tensor:
 
 
 def _paste(crop: npt.NDArray[Any], meta: ScanMeta, *, fill: np.generic) -> npt.NDArray[Any]:
-    """Put the crop back into an array of the scan's own size."""
+    """Turn the crop back and put it into an array of the scan's own size."""
+    crop = meta.turn.back.array(crop)
     if crop.shape == tuple(meta.original.size):
         return crop
     whole = np.full(meta.original.size, fill, dtype=crop.dtype)

@@ -5,25 +5,14 @@ Conventions of the pictures: world axes are LPS. Axial and coronal planes have t
 scan is shown as an image viewer would, its first axis to the right and its second down, after undoing any flip.
 """
 
-from itertools import permutations
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
+from fewscan.data.orientation import world_axes
 
 Array = npt.NDArray[Any]
-
-
-def world_axes(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the array axis nearest to each world axis, and whether it runs along (1) or against (-1) it."""
-    n = geometry.dimensions
-    direction = np.reshape(geometry.direction, (n, n))
-    rows = np.arange(n)
-    order = max(permutations(range(n)), key=lambda axes: float(np.abs(direction[rows, list(axes)]).sum()))
-    signs = tuple(1 if direction[row, axis] >= 0 else -1 for row, axis in zip(rows, order, strict=True))
-    return order, signs
 
 
 def upright(array: Array, geometry: Geometry) -> tuple[Array, tuple[float, ...]]:

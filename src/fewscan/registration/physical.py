@@ -46,10 +46,10 @@ def physical_displacement(match: Match, fixed: ScanMeta) -> FloatArray:
     if match.displacement_vox.shape != (n, *fixed.prepared.size):
         msg = f"a displacement {match.displacement_vox.shape} does not fit the grid {fixed.prepared.size}"
         raise ValueError(msg)
-    positions = grid_positions(fixed.prepared, fixed.original)
-    local = np.stack(
-        [interpolate(torch.from_numpy(np.ascontiguousarray(u)), positions).numpy() for u in match.displacement_vox]
-    )
+    positions = grid_positions(fixed.prepared, fixed.turn.geometry(fixed.original))
+    turned = [interpolate(torch.from_numpy(np.ascontiguousarray(u)), positions).numpy() for u in match.displacement_vox]
+    # only the layout is turned back: components still count prepared voxels
+    local = fixed.turn.back.array(np.stack(turned))
     to_prepared = np.linalg.solve(fixed.prepared.affine(), fixed.original.affine())
     rest = match.to_moving @ to_prepared - fixed.original.affine()
     field = affine_field(rest, fixed.original.size)

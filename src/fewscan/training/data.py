@@ -65,15 +65,20 @@ class TrainingData:
     def first_channels(self, ids: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
         """Give the first channel (*axes) of one scan after the other, as stored or, from a prepared store, as prepared.
 
-        Other channels are not read.
+        Other channels are not read. Scans as stored are turned to the orientation of the first.
         """
         if self.store is not None:
             yield from (self.store.case(case_id).image()[0] for case_id in ids)
             return
+        from fewscan.data.orientation import orientation_of, turn_to
         from fewscan.data.prepare import read_channels
 
         cases = {case.id: case for case in self.dataset}
-        yield from (read_channels(cases[case_id].images[:1], case_id=case_id)[0][0] for case_id in ids)
+        orientation: str | None = None
+        for case_id in ids:
+            (channel,), geometry = read_channels(cases[case_id].images[:1], case_id=case_id)
+            orientation = orientation or orientation_of(geometry)
+            yield turn_to(geometry, orientation).array(channel)
 
     def plan(
         self, split: Split, plan: Plan | None, planning: Mapping[str, Any] | None, *, needs_labels: bool = True

@@ -1,4 +1,4 @@
-"""What shows only across cases: copies, leaks between parts, classes that are lacking.
+"""What shows only across cases: copies, leaks between parts, classes that are lacking, axes that lie differently.
 
 A leak is a scan, or a patient, that serves both training and its measurement: the numbers would be worth nothing.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from fewscan.data.case import Case, Dataset, Part
 from fewscan.data.check.case_check import CaseFindings
 from fewscan.data.check.problem import Problem, Source, count_text, first_names
+from fewscan.data.orientation import orientation_of
 
 LARGEST_UINT8 = 255
 IGNORE = "ignore"
@@ -28,7 +29,12 @@ def check_listing(dataset: Dataset) -> list[Problem]:
 
 def check_findings(dataset: Dataset, findings: Sequence[CaseFindings]) -> list[Problem]:
     """Check what the contents of all cases together tell."""
-    return [*_same_content_problems(findings), *_dimension_problems(findings), *_class_problems(dataset, findings)]
+    return [
+        *_same_content_problems(findings),
+        *_dimension_problems(findings),
+        *_orientation_problems(findings),
+        *_class_problems(dataset, findings),
+    ]
 
 
 def role(part: Part | None) -> str:
@@ -104,6 +110,23 @@ def _dimension_problems(findings: Iterable[CaseFindings]) -> list[Problem]:
     message = "; ".join(f"{n}-D: {first_names(ids)}" for n, ids in sorted(by_dimensions.items()))
     mend = "split the data set into a 2-D and a 3-D one"
     return [_DATASET.error("mixed-dimensions", f"2-D and 3-D images in one data set ({message})", mend=mend)]
+
+
+def _orientation_problems(findings: Iterable[CaseFindings]) -> list[Problem]:
+    by_orientation: dict[str, list[str]] = defaultdict(list)
+    for finding in findings:
+        if finding.geometry is not None and (orientation := orientation_of(finding.geometry)) is not None:
+            by_orientation[orientation].append(finding.case.id)
+    if len(by_orientation) < 2:
+        return []
+    ordered = sorted(by_orientation.items(), key=lambda item: -len(item[1]))
+    message = "; ".join(f"{orientation}: {first_names(ids)}" for orientation, ids in ordered)
+    message = f"array axes lie differently by the headers ({message}); preparation brings all scans to the commonest"
+    message += (
+        " orientation of the training scans by swapping and flipping axes, and predictions back to the scan's own"
+    )
+    mend = "look at one scan of each in a viewer: is the patient upright there, and left where left should be?"
+    return [_DATASET.warning("mixed-orientations", message, mend=mend)]
 
 
 def _class_problems(dataset: Dataset, findings: Iterable[CaseFindings]) -> list[Problem]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fewscan.data.check.problem import Problem, Source, plain
 from fewscan.data.geometry import Geometry
-from fewscan.data.grid_advice import covers_same_box, flipped_names, grid_advice
+from fewscan.data.grid_advice import axes_text, covers_same_box, flipped_names, grid_advice
 from fewscan.data.grids import TOLERANCE_VOX, grid_distance_vox
 
 ROUNDING_VOX = 1e-4
@@ -29,6 +29,7 @@ def check_pair(reference: Geometry, other: Geometry, source: Source, *, what: st
     """
     if reference.size != other.size:
         message = f"{what} of {_size(other)} voxels on an image of {_size(reference)}"
+        message += axes_text(reference, other)
         return [source.error(f"{what}-shape", message, mend=grid_advice(reference, other, what=what))]
     apart_vox = grid_distance_vox(reference, other)
     if apart_vox <= ROUNDING_VOX:
@@ -37,6 +38,7 @@ def check_pair(reference: Geometry, other: Geometry, source: Source, *, what: st
         return [_flip_problem(reference, other, source, what)]
     differing = _differences(reference, other)
     message = f"{what} and image differ in {differing}; corners are {plain(apart_vox)} voxels apart"
+    message += axes_text(reference, other)
     if apart_vox > TOLERANCE_VOX:
         return [source.error(f"{what}-geometry", message, mend=grid_advice(reference, other, what=what))]
     return [source.warning(f"{what}-geometry", message, mend="copy the image's header to make them equal")]

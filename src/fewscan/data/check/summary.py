@@ -11,6 +11,8 @@ from fewscan.data.case import Case, Dataset, Part
 from fewscan.data.check.case_check import CaseFindings
 from fewscan.data.check.image_content import Intensities
 from fewscan.data.check.problem import count_text, plain
+from fewscan.data.geometry import Geometry
+from fewscan.data.orientation import orientation_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class Summary:
         Cases per part; one without a part counts as labelled or unlabelled by its label file.
     size_vox, spacing_mm : Spread or None
         Of the first image of each case; None where no image was readable, or 2-D and 3-D are mixed.
+    orientations : mapping of str to int
+        Cases per orientation of the same images (see `fewscan.data.orientation`), the commonest first; none in 2-D.
     intensities : mapping of str to Intensities
         By channel name: the smallest minimum, the averages of mean and standard deviation, the largest maximum.
     labels : tuple of LabelCount
@@ -63,6 +67,7 @@ class Summary:
     cases: Mapping[str, int]
     size_vox: Spread | None
     spacing_mm: Spread | None
+    orientations: Mapping[str, int]
     intensities: Mapping[str, Intensities]
     labels: tuple[LabelCount, ...]
     labelled_cases: int
@@ -75,6 +80,7 @@ class Summary:
             "cases": dict(self.cases),
             "size_vox": _spread_json(self.size_vox),
             "spacing_mm": _spread_json(self.spacing_mm),
+            "orientations": dict(self.orientations),
             "intensities": {name: dict(vars(item)) for name, item in self.intensities.items()},
             "labels": [dict(vars(item)) for item in self.labels],
             "labelled_cases": self.labelled_cases,
@@ -86,6 +92,8 @@ class Summary:
         rows = [("cases", f"{sum(self.cases.values())} ({parts})"), ("layout", self.layout)]
         if self.size_vox is not None and self.spacing_mm is not None:
             rows += [("size", self.size_vox.text("voxels")), ("spacing", self.spacing_mm.text("mm"))]
+        if self.orientations:
+            rows.append(("axes", _orientation_text(self.orientations)))
         rows += [("channel", _channel_text(*item)) for item in self.intensities.items()]
         width = max(len(title) for title, _ in rows)
         lines = [self.name, *(f"  {title:<{width}}  {text}" for title, text in rows)]
@@ -117,10 +125,17 @@ def summarise(dataset: Dataset, findings: Sequence[CaseFindings]) -> Summary:
         ),
         size_vox=_spread([geometry.size for geometry in geometries]),
         spacing_mm=_spread([geometry.spacing_mm for geometry in geometries]),
+        orientations=count_orientations(geometries),
         intensities=_merge_intensities(dataset.channel_names, findings),
         labels=_count_labels(dataset.labels, counts),
         labelled_cases=len(counts),
     )
+
+
+def count_orientations(geometries: Iterable[Geometry]) -> dict[str, int]:
+    """Return how many 3-D grids have each orientation, the commonest first."""
+    found = (orientation_of(geometry) for geometry in geometries)
+    return dict(Counter(code for code in found if code is not None).most_common())
 
 
 def part_of(case: Case) -> Part:
@@ -166,6 +181,12 @@ def _count_labels(names: Mapping[str, int], counts: Sequence[Mapping[int, int]])
         )
         for value in values
     )
+
+
+def _orientation_text(counts: Mapping[str, int]) -> str:
+    if len(counts) == 1:
+        return f"{next(iter(counts))} in all cases"
+    return ", ".join(f"{code} ({count_text(count, 'case')})" for code, count in counts.items())
 
 
 def _channel_text(name: str, item: Intensities) -> str:

@@ -17,11 +17,12 @@ from matplotlib.colors import to_rgb
 
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import read_image
+from fewscan.data.orientation import world_axes
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import prepare_channels, read_channels
 from fewscan.errors import DataError, FewscanError
 from fewscan.metrics.case_scores import bounding_box
-from fewscan.pictures.orientation import planes, upright, world_axes
+from fewscan.pictures.orientation import planes, upright
 from fewscan.pictures.overlay import CLASS_COLOURS, paint_labels
 from fewscan.registration.align import start_matrix
 from fewscan.registration.classical import classical_plan
