@@ -11,8 +11,10 @@ from fewscan.data.check.geometry_pairs import check_pair
 from fewscan.data.check.problem import Source
 from fewscan.data.geometry import Geometry
 from fewscan.data.grid_advice import flipped_names, grid_advice
+from fewscan.data.grids import require_same_grid
 from fewscan.data.image_io import write_image
 from fewscan.data.layouts import load_dataset
+from fewscan.data.orientation import turn_to
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import prepare_image, prepare_label
 from fewscan.errors import DataError
@@ -74,3 +76,24 @@ def test_check_preparation_and_registration_agree(tmp_path):
     with pytest.raises(DataError, match="headers run opposite ways along x") as registered:
         load_scan(case, PLAN, labels=case.label)
     assert registered.value.mend == advice
+
+
+def test_axes_in_another_order_are_told():
+    # the voxels of a label in another order of axes, whole cases of which come out of some annotation programs
+    turned = turn_to(GRID, "PIR").geometry(GRID)
+    (problem,) = check_pair(GRID, turned, Source())
+    assert problem.code == "label-shape"
+    assert problem.message.endswith(
+        "on an image of 11 x 12 x 13; by the headers its axes run PIR, those of the image LPS"
+    )
+    assert problem.mend.startswith("resample it onto the image's grid with nearest neighbour")
+    cube = Geometry.identity((9, 9, 9))
+    sideways = turn_to(cube, "PLS").geometry(cube)
+    (problem,) = check_pair(cube, sideways, Source(), what="channel")
+    assert "direction" in problem.message
+    assert problem.message.endswith("by the headers its axes run PLS, those of the image LPS")
+    assert problem.mend.startswith("resample it onto the image's grid (SimpleITK.Resample(channel, image))")
+    with pytest.raises(DataError, match="8 voxels apart; by the headers its axes run PLS, those of the image LPS"):
+        require_same_grid(sideways, cube, what="label")
+    with pytest.raises(DataError, match=r"has size \(12, 13, 11\).*its axes run PIR"):
+        require_same_grid(turned, GRID, what="label")

@@ -28,10 +28,10 @@ def grid_advice(reference: Geometry, other: Geometry, *, what: str = "label") ->
     what : str
         What the other one is: "label" is resampled with nearest neighbour, "channel" with linear interpolation.
     """
-    reordered = bool(flipped_axes(reference, other) or axes_text(reference, other)) and covers_same_box(
-        reference, other
-    )
-    if reference.size != other.size and not reordered:
+    same_size = reference.size == other.size
+    turned = axes_text(reference, other) or (same_size and flipped_axes(reference, other))
+    reordered = turned and covers_same_box(reference, other)
+    if not (same_size or reordered):
         return "pair the right files, or resample it onto the image's grid"
     resample = (
         "resample it onto the image's grid with nearest neighbour"
@@ -45,7 +45,7 @@ def grid_advice(reference: Geometry, other: Geometry, *, what: str = "label") ->
 
 
 def axes_text(reference: Geometry, other: Geometry) -> str:
-    """Return how the axes of the other grid run and how the image's, as the end of a message; empty where they run alike."""
+    """Return the end of a message that tells how the axes of either grid run; empty where they run alike."""
     first, second = orientation_of(reference), orientation_of(other)
     if first is None or second is None or first == second:
         return ""
