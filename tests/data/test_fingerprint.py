@@ -8,6 +8,7 @@ from fewscan.data.fingerprint import Fingerprint, take_fingerprint
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import write_image
 from fewscan.data.layouts import load_dataset
+from fewscan.data.orientation import turn_to
 from fewscan.errors import DataError, UsageError
 
 
@@ -99,3 +100,43 @@ def test_yaml_round_trip(tmp_path):
     found = take_fingerprint(make_dataset(tmp_path, [np.ones((1, 4, 4, 4))]), "a")
     found.write(tmp_path / "fingerprint.yaml")
     assert Fingerprint.read(tmp_path / "fingerprint.yaml") == found
+
+
+def turned_dataset(folder, codes, *, size=(4, 6, 8), spacing_mm=(1.0, 2.0, 5.0)):
+    """One scan per orientation, all of one anatomy: half of it along the second axis (to the back) is empty."""
+    array = np.zeros(size, np.float32)
+    array[:, : size[1] // 2] = 1
+    grid = Geometry.identity(size, spacing_mm)
+    cases = []
+    for case_id, code in zip("abcdefgh", codes, strict=False):
+        way = turn_to(grid, code)
+        write_image(folder / f"{case_id}.nii.gz", way.array(array), way.geometry(grid))
+        cases.append(Case(id=case_id, images=(folder / f"{case_id}.nii.gz",), label=None))
+    return Dataset(name="set", root=folder, cases=tuple(cases), channel_names=("MRI",))
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (["PIR", "LPS", "PIR"], "PIR"),
+        (["PIR", "LPS"], "PIR"),  # as many of either: the first
+        (["RAS", "LPS", "PIR", "PIR", "LPS"], "LPS"),
+    ],
+)
+def test_all_counts_the_axes_of_the_commonest_orientation(codes, expected, tmp_path):
+    dataset = turned_dataset(tmp_path, codes)
+    found = take_fingerprint(dataset, [case.id for case in dataset][::-1])
+    count = len(codes)
+    assert found.orientation == expected
+    if expected == "PIR":  # axes to the back, the feet and the right
+        assert found.sizes == ((6, 8, 4),) * count
+        assert found.spacings_mm == ((2.0, 5.0, 1.0),) * count
+        assert found.crop_share == (0.5, 1, 1)
+    else:
+        assert found.sizes == ((4, 6, 8),) * count
+        assert found.spacings_mm == ((1.0, 2.0, 5.0),) * count
+        assert found.crop_share == (1, 0.5, 1)
+
+
+def test_flat_images_have_no_orientation(tmp_path):
+    assert take_fingerprint(make_dataset(tmp_path, [np.ones((1, 4, 4))]), "a").orientation is None

@@ -45,6 +45,12 @@ def test_yaml_round_trip(tmp_path):
         ({"preparation": {"clip_percentile": None}}, "did you mean 'clip_percentiles'"),
         ({"classes": []}, "classes"),
         ({"classes": [*CLASSES, {"name": "x", "values": [2], "output": 2}]}, "belongs to two classes"),
+        ({"orientation": "LPL"}, "orientation must be three letters, one each of L or R, A or P, S or I"),
+        ({"orientation": "lps"}, "such as \"LPS\"; got 'lps'"),
+        (
+            {"orientation": "LPS", "dimensions": 2, "image_dimensions": 2, "patch_size": [16, 16]},
+            "belongs to 3-D images",
+        ),
         ({"patch": [16]}, "did you mean 'patch_size'"),
     ],
 )
@@ -65,3 +71,19 @@ def test_default_is_paper_two():
         "zscore",
         "nonzero",
     )
+
+
+def test_orientation(tmp_path):
+    item = plan(orientation="PIR")
+    item.write(tmp_path / "plan.yaml")
+    assert "orientation: PIR" in (tmp_path / "plan.yaml").read_text()
+    assert Plan.read(tmp_path / "plan.yaml") == item
+
+
+def test_a_plan_without_orientation_is_written_as_before_there_was_one(tmp_path):
+    item = plan()
+    assert item.orientation is None
+    assert "orientation" not in item.model_dump()
+    item.write(tmp_path / "plan.yaml")
+    assert "orientation" not in (tmp_path / "plan.yaml").read_text()
+    assert plan(orientation=None) == item

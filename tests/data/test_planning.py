@@ -202,3 +202,8 @@ def test_contradictions_are_refused(scans, wishes, message):
 def test_two_dimensional_images():
     plan = derive_plan(dataset(), FLAT)
     assert (plan.dimensions, plan.slice_axis, plan.patch_size) == (2, None, (256, 208))
+
+
+def test_the_orientation_is_that_of_the_fingerprint():
+    assert derive_plan(dataset(), SMALL).orientation is None
+    assert derive_plan(dataset(), SMALL.model_copy(update={"orientation": "PIR"})).orientation == "PIR"

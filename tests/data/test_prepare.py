@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import write_image
+from fewscan.data.orientation import orientation_of
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import nonzero_box, prepare_image, prepare_label
 from fewscan.errors import DataError
@@ -193,3 +195,73 @@ def test_label_that_is_not_a_number(tmp_path):
     label[3, 2, 1] = np.nan
     with pytest.raises(DataError, match=r"b\.nii\.gz: 1 of 210 voxels is NaN"):
         prepare_label(write(tmp_path / "b.nii.gz", label), make_plan(), scan.meta)
+
+
+CODES = ("LPS", "RAS", "LAS", "PIR", "SRA", "AIL")
+
+
+def turned_copy(path, code):
+    """Write the scan again as SimpleITK turns it."""
+    copy = path.with_name(f"{code}_{path.name}")
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), code), str(copy))
+    return copy
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        {"clip_percentiles": (0.0, 99.9), "normalisation": "zscore"},
+        {"clip_percentiles": (0.5, 99.5), "normalisation": "zscore", "over": "all", "crop": "none"},
+        {"normalisation": "minmax", "spacing_mm": (1.25, 1.25, 2.5)},
+    ],
+    ids=["mri", "ct", "resampled"],
+)
+def test_a_turned_copy_is_prepared_bit_for_bit_alike(tmp_path, code, preparation):
+    rng = np.random.default_rng(0)
+    array = box_scan((17, 14, 9), (2, 1, 1), (15, 13, 7)) * rng.uniform(0.5, 1.5, (17, 14, 9)).astype(np.float32)
+    label = np.zeros(array.shape, np.float32)
+    label[4:9, 3:12, 2:5] = 7
+    grid = Geometry(array.shape, (1.0, 1.5, 5.0), (10.0, -20.5, 32.0), Geometry.identity(array.shape).direction)
+    files = write(tmp_path / "a.mha", array, grid), write(tmp_path / "b.mha", label, grid)
+    untouched = make_plan(values=((0,), (7,)), **preparation)
+    plan = untouched.model_copy(update={"orientation": "LPS"})
+    before = prepare_image(files[:1], untouched, case_id="a")
+    image_file, label_file = (turned_copy(path, code) for path in files)
+    scan = prepare_image([image_file], plan, case_id="a")
+    np.testing.assert_array_equal(scan.image, before.image)
+    assert scan.image.flags.c_contiguous
+    assert scan.meta.prepared == before.meta.prepared
+    assert scan.meta.background == before.meta.background
+    assert scan.meta.original.size == sitk.ReadImage(str(image_file)).GetSize()
+    np.testing.assert_array_equal(
+        prepare_label(label_file, plan, scan.meta), prepare_label(files[1], untouched, before.meta)
+    )
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_voxels_keep_their_place_in_an_oblique_scan(tmp_path, code):
+    array = box_scan()
+    grid = Geometry(array.shape, (1.0, 2.0, 3.0), (10.0, 20.0, 30.0), OBLIQUE)
+    scan = prepare_image(
+        [write(tmp_path / "a.nii.gz", array, grid)], make_plan().model_copy(update={"orientation": code}), case_id="a"
+    )
+    assert orientation_of(scan.meta.prepared) == code
+    # the box holds 1 at its first and 48 at its last voxel, which lie at (2, 1, 1) and (5, 4, 3) of the scan
+    for value, index in ((1, (2, 1, 1)), (48, (5, 4, 3))):
+        place = np.argwhere(scan.image[0] == value)
+        assert len(place) == 1
+        np.testing.assert_allclose(scan.meta.prepared.affine() @ [*place[0], 1], grid.affine() @ [*index, 1], atol=1e-4)
+
+
+def test_anisotropic_voxels_are_resampled_along_the_right_axes(tmp_path):
+    # sagittal slices of 5 mm, and a plan that wants 1 x 1 x 5 mm with axial ones
+    grid = Geometry((8, 20, 30), (5.0, 1.0, 1.0), (0.0, 0.0, 0.0), Geometry.identity((8, 20, 30)).direction)
+    array = np.broadcast_to(np.arange(1.0, 31.0), grid.size)  # 1 mm by 1 mm towards the head
+    path = turned_copy(write(tmp_path / "a.mha", array, grid), "PIR")
+    assert sitk.ReadImage(str(path)).GetSpacing() == (1.0, 1.0, 5.0)
+    plan = make_plan(spacing_mm=(1.0, 1.0, 5.0)).model_copy(update={"orientation": "LPS"})
+    scan = prepare_image([path], plan, case_id="a")
+    assert scan.image.shape == (1, 40, 20, 6)
+    assert scan.meta.prepared.spacing_mm == (1.0, 1.0, 5.0)
+    np.testing.assert_allclose(scan.image[0, 20, 10, 1:-1], [8, 13, 18, 23], atol=1e-3)

@@ -18,6 +18,7 @@ from fewscan.data.store_format import (
     image_settings,
     label_key,
     label_settings,
+    plan_digest,
     save_array,
     stamp,
 )
@@ -148,3 +149,11 @@ def test_index_errors(tmp_path, content, error, message):
         (tmp_path / "store.json").write_text(content)
     with pytest.raises(error, match=message):
         StoreIndex.load(tmp_path)
+
+
+def test_the_orientation_decides_over_images_and_through_their_keys_over_labels():
+    without, turned, other = (image_settings(make_plan(orientation=code)) for code in (None, "LPS", "PIR"))
+    assert len({without, turned, other}) == 3
+    # as it was before plans had an orientation, so that stores made then are not prepared again
+    assert without.startswith("9cad8a73c8d2")
+    assert plan_digest(make_plan()).startswith("b57565117ad3")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fewscan.data.geometry import Geometry
+from fewscan.data.orientation import turn_to
 from fewscan.data.scan_meta import ScanMeta
 from fewscan.registration.physical import (
     affine_displacement_mm,
@@ -105,3 +106,24 @@ def test_the_displacement_of_a_matrix(grids: dict[str, Geometry], points: Callab
     world = points(grid)
     expected = np.einsum("ij,j...->i...", matrix[:3, :3], world) + matrix[:3, 3].reshape(3, 1, 1, 1) - world
     np.testing.assert_allclose(affine_displacement_mm(matrix, grid), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("code", ["SRA", "PIL", "RAI"])
+def test_a_turned_prepared_grid_gives_the_same_field(code: str, grids: dict[str, Geometry]) -> None:
+    own = grids["3-D oblique"]
+    start, size = (2, 3, 1), tuple(k - 5 for k in own.size)
+    cropped = own.cropped(start, size)
+    upright = cropped.resampled((0.75, 1.0, 1.5))
+    way = turn_to(upright, code)
+    turned = way.geometry(cropped).resampled(way.along((0.75, 1.0, 1.5)))
+    displacement = np.random.default_rng(0).normal(size=(3, *upright.size)).astype(np.float32)
+    # component k of the turned field counts voxels along its own axis k
+    components = way.array(displacement)[list(way.axes)] * np.reshape(way.signs, (3, 1, 1, 1)).astype(np.float32)
+    fields = [
+        physical_displacement(
+            Match(values, grid.affine(), np.eye(4)), ScanMeta("a", own, start, cropped, grid, (0.0,), ("a",))
+        )
+        for values, grid in ((displacement, upright), (components, turned))
+    ]
+    assert fields[0].std() > 0.3
+    np.testing.assert_allclose(fields[1], fields[0], atol=1e-4)

@@ -204,3 +204,18 @@ def test_real_hippocampus_is_clean(real_data: Path):
     report = check_path(real_data / "hippocampus" / "Dataset004_Hippocampus")
     assert report.case_count == 220
     assert [p for p in report.problems if p.severity is not Severity.NOTE] == []
+
+
+def test_orientations_are_counted(nnunet_dataset):
+    root = nnunet_dataset(labelled=2, unlabelled=1, test=0, size=(9, 8, 10))  # nibabel's axes run to R, A and S
+    report = check_path(root)
+    assert report.summary.orientations == {"RAS": 3}
+    assert "  axes     RAS in all cases" in report.to_text()
+    for path in (root / "imagesTr" / "case_001_0000.nii.gz", root / "labelsTr" / "case_001.nii.gz"):
+        image = nib.load(path)
+        nib.save(image.as_reoriented(np.array([[2, -1], [1, 1], [0, 1]])), path)
+    report = check_path(root)
+    assert codes_of(report) == ["warning mixed-orientations"]
+    assert report.exit_code == 0
+    assert report.to_json()["summary"]["orientations"] == {"RAS": 2, "SAL": 1}
+    assert "  axes     RAS (2 cases), SAL (1 case)" in report.to_text()

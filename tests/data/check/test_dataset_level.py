@@ -6,6 +6,7 @@ from fewscan.data.case import Case, Dataset, Part
 from fewscan.data.check.case_check import CaseFindings
 from fewscan.data.check.dataset_level import check_findings, check_listing
 from fewscan.data.geometry import Geometry
+from fewscan.data.orientation import turn_to
 
 
 def case(name, part=None, group=None, label=None):
@@ -132,3 +133,23 @@ def test_one_label_file_for_two_cases(codes):
 def test_image_listed_as_label(codes):
     found = check_listing(dataset(case("a", label=Path("/d/b.nii.gz")), case("b")))
     assert codes(found) == ["error label-is-image"]
+
+
+def test_mixed_orientations(codes):
+    grid = Geometry.identity((8, 9, 10))
+    found = [CaseFindings(case=case(name), geometry=grid, label_voxels={0: 1, 1: 1}) for name in "ab"]
+    assert check_findings(dataset(*[item.case for item in found]), found) == []
+    turned = turn_to(grid, "PIR").geometry(grid)
+    found.insert(0, CaseFindings(case=case("c"), geometry=turned, label_voxels={0: 1, 1: 1}))
+    problems = check_findings(dataset(*[item.case for item in found]), found)
+    assert codes(problems) == ["warning mixed-orientations"]
+    assert "(LPS: a, b; PIR: c); preparation brings all scans to the commonest" in problems[0].message
+
+
+def test_flat_images_have_no_orientation_to_mix():
+    flat = Geometry((8, 9), (1.0, 1.0), (0.0, 0.0), (0.0, 1.0, 1.0, 0.0))
+    found = [
+        CaseFindings(case=case(name), geometry=grid, label_voxels={0: 1, 1: 1})
+        for name, grid in (("a", flat), ("b", Geometry.identity((8, 9))))
+    ]
+    assert check_findings(dataset(*[item.case for item in found]), found) == []
