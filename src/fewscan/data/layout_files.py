@@ -88,8 +88,9 @@ def group_channels(files: Iterable[Path], problems: list[str], *, channels: int)
 def count_channels(files: Iterable[Path]) -> int:
     """Return how many channels the names number, or 0 when they do not.
 
-    They do when every name ends in four digits and every id starts at ``_0000``. So ``scan_2019`` and ``scan_2020`` are
-    two scans; and so are ``patient_0000`` and ``patient_0001``, a lone id that only counts the patients.
+    They do when every name ends in four digits and every id starts at ``_0000``, or some id has ``_0000`` and ``_0001``
+    while others lack a file. So ``scan_2019`` and ``scan_2020`` are two scans; and so are ``patient_0000`` and
+    ``patient_0001``, a lone id that only counts the patients.
     """
     groups: dict[str, set[int]] = defaultdict(set)
     for path in files:
@@ -98,9 +99,8 @@ def count_channels(files: Iterable[Path]) -> int:
             return 0
         groups[numbered[0]].add(numbered[1])
     count = max((max(found) + 1 for found in groups.values()), default=0)
-    if any(0 not in found for found in groups.values()) or (len(groups) == 1 and count > 1):
-        return 0
-    return count
+    begun = all(0 in found for found in groups.values()) or any({0, 1} <= found for found in groups.values())
+    return count if begun and not (len(groups) == 1 and count > 1) else 0
 
 
 def match_labels(

@@ -112,7 +112,7 @@ def start_training(
             save_best=lambda network: save_model(run.folder / "model_best.safetensors", network, spec),
             on_step=lambda note: shown.advance(note=note),
         )
-        shown.advance(training.resume())
+        shown.go_on_from(training.resume())
         training.fit()
     if fabric.is_global_zero:
         save_model(run.folder / "model.safetensors", training.predictor, spec)
