@@ -120,6 +120,11 @@ def inside(folder: Path, name: str) -> Path | None:
     return path if not Path(name).is_absolute() and path.is_relative_to(os.path.normpath(folder)) else None
 
 
+def is_file_name(case_id: str) -> bool:
+    """Tell whether files may be called by the id; what climbs out of a folder is no name."""
+    return case_id not in {"", ".", ".."} and not re.search(r"[/\\\x00-\x1f]", case_id)
+
+
 def check_cases(source: Path, cases: Sequence[Case]) -> None:
     """Raise `DataError` with all problems of a list of cases.
 
@@ -132,7 +137,7 @@ def check_cases(source: Path, cases: Sequence[Case]) -> None:
     parts: dict[str, set[Part]] = defaultdict(set)
     for case in cases:
         ids[case.id.casefold()].append(case.id)
-        if case.id in {"", ".", ".."} or re.search(r"[/\\\x00-\x1f]", case.id):
+        if not is_file_name(case.id):
             problems.append(f"id {case.id!r} cannot be used in a file name")
         for image in set(case.images):
             owner = owners.setdefault(os.path.realpath(image), case.id)
