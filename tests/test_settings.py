@@ -1,4 +1,5 @@
 import pytest
+from pydantic import model_validator
 
 from fewscan.errors import UsageError
 from fewscan.settings import Settings, nearest_key
@@ -39,6 +40,27 @@ def test_fault_37_key_near_to_none_lists_the_valid_ones():
 def test_all_problems_are_listed_at_once():
     with pytest.raises(UsageError, match=r"iterations.*got 'many'.*unknown key 'iteration'"):
         Training.parse({"iterations": "many", "iteration": 5}, source="run.yaml")
+
+
+class Pair(Settings):
+    low: int
+    high: int
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.low > self.high:
+            msg = f"low {self.low} is above high {self.high}"
+            raise ValueError(msg)
+        return self
+
+
+def test_a_rule_about_several_values_speaks_for_itself():
+    with pytest.raises(UsageError) as caught:
+        Pair.parse({"low": 3, "high": 1}, source="run.yaml")
+    assert str(caught.value) == "run.yaml: low 3 is above high 1"
+    with pytest.raises(UsageError) as caught:
+        Pair.parse({"low": 3}, source="run.yaml")
+    assert str(caught.value) == "run.yaml: high: Field required"
 
 
 def test_settings_are_frozen():

@@ -211,33 +211,6 @@ def _resizing(side: int, target: int) -> Tensor:
     return matrix
 
 
-def affine_displacement(matrix: Tensor, size: Sequence[int]) -> Tensor:
-    """Return the field of the affine map p -> A p + t on voxel indices.
-
-    Parameters
-    ----------
-    matrix : Tensor
-        ``(batch, dimensions, dimensions + 1)``: A and, as last column, t in voxels.
-    size : sequence of int
-        Of the grid; p = 0 is the centre of its first voxel.
-
-    Returns
-    -------
-    Tensor
-        ``(batch, dimensions, *size)``.
-    """
-    matrix = at_least_float32(matrix)
-    dimensions = len(size)
-    if matrix.shape[1:] != (dimensions, dimensions + 1):
-        msg = f"expected matrices (batch, {dimensions}, {dimensions + 1}), got {tuple(matrix.shape)}"
-        raise ValueError(msg)
-    axes = [torch.arange(side, device=matrix.device, dtype=matrix.dtype) for side in size]
-    place = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)
-    with torch.autocast(matrix.device.type, enabled=False):
-        mapped = matrix[:, :, :dimensions] @ place + matrix[:, :, dimensions:]
-    return (mapped - place).reshape(-1, dimensions, *size)
-
-
 def check_field(displacement_vox: Tensor) -> None:
     """Raise ValueError unless the tensor is ``(batch, dimensions, *spatial)`` with 2 or 3 dimensions."""
     dimensions = displacement_vox.ndim - 2

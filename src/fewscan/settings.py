@@ -1,6 +1,7 @@
 """Strict settings: pydantic models whose unknown keys are errors that name the nearest valid key."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,7 +62,10 @@ def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         valid = _fields_at(model, item["loc"][:-1])
         return f"unknown key {location!r}: {nearest_key(str(item['loc'][-1]), valid)}"
-    return f"{location or 'value'}: {item['msg']} (got {item.get('input')!r})"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if isinstance(item.get("input"), Mapping):  # a rule about several values, which says itself what it found
+        return f"{location}: {message}" if location else message
+    return f"{location or 'value'}: {message} (got {item.get('input')!r})"
 
 
 def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fewscan.data.intensity import normalise_channel
+from fewscan.data.intensity import normalise_channel, require_content
 from fewscan.data.plan import Preparation
+from fewscan.errors import DataError
 
 
 def normalise(values, **options):
@@ -18,6 +19,14 @@ def test_zscore_over_nonzero_voxels():
     assert result == pytest.approx([-2.449490, -2.449490, -1.224745, 0.0, 1.224745], abs=1e-5)
     assert background == pytest.approx(-2.449490, abs=1e-5)
     assert result.dtype == np.float32
+
+
+def test_a_scan_without_any_content_is_refused():
+    seen = np.zeros((2, 3, 4), np.float32)
+    with pytest.raises(DataError, match="case a: its image is constant"):
+        require_content(seen, case_id="a")
+    seen[1, 2, 3] = 1  # a channel that is missing in a clinic is often filled with zeros
+    require_content(seen, case_id="a")
 
 
 def test_clip_comes_before_normalisation():

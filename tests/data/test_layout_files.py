@@ -65,6 +65,7 @@ def test_two_files_of_one_stem() -> None:
         (("a_0000.nii",), 1),
         (("a_0000.nii", "a_0001.nii", "b_0000.nii", "b_0001.nii"), 2),
         (("a_0000.nii", "a_0001.nii", "b_0000.nii"), 2),
+        (("a_0000.nii", "a_0001.nii", "b_0001.nii"), 2),  # the first channel of b was lost
         (("scan_2019.nii", "scan_2020.nii"), 0),
         (("patient_0000.nii", "patient_0001.nii"), 0),
         (("a_0000.nii", "b.nii"), 0),

@@ -82,12 +82,13 @@ def test_all_wrong_rows_at_once(folder: Path) -> None:
         "f,c d.nii.gz,,tset\n"
         ",lb.nii.gz,,labelled\n"  # row 10
         "g,la.nii.gz,,,,,\n"
+        "../h,lb.nii.gz,,\n"
     )
     with pytest.raises(DataError) as caught:
         load_manifest(manifest(folder, text))
     message = str(caught.value)
     for expected in (
-        "9 problems",
+        "11 problems",
         "row 3: id 'A' is already in row 2",
         "row 5: label without image (image is empty)",
         "row 6: image a.nii.gz is already in row 2",
@@ -97,6 +98,7 @@ def test_all_wrong_rows_at_once(folder: Path) -> None:
         "row 10: id is empty",
         "row 10: part labelled needs a label",
         "row 11: 7 fields, the header has 4",
+        "row 12: id '../h' cannot be used in a file name",
     ):
         assert expected in message
 

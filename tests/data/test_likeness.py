@@ -33,6 +33,10 @@ def test_constant_scans_are_like_nothing(value):
     assert coarse_likeness([np.full((20, 18, 16), value), np.random.default_rng(0).normal(size=(9, 9, 9))]) == 0
 
 
+def test_a_flat_scan_is_like_no_volume():
+    assert coarse_likeness([RAMP, np.arange(8 * 8 * 8.0).reshape(8, 8, 8)]) == 0
+
+
 def test_one_scan_has_no_pair():
     assert coarse_likeness([RAMP]) == 0
 

@@ -42,6 +42,17 @@ def test_scans_of_one_patient_are_no_independent_tests(cells, finished):
     assert item.test.mean_difference == pytest.approx(0.1)
 
 
+def test_the_gain_of_every_draw_is_over_patients_too(cells, finish, tmp_path):
+    """Five scans of one patient gain 0.1, that of the other loses 0.3: (0.1 - 0.3) / 2, in each draw and over both."""
+    patients = {f"test{k}": "first" for k in range(5)}
+    cells = [replace(cell, split=cell.split.model_copy(update={"test_groups": patients})) for cell in cells]
+    for cell in cells:
+        finish(tmp_path, cell, 0.5 if cell.row.method == "supervised" else [0.6] * 5 + [0.2])
+    item = _comparisons(tmp_path, cells)[1]
+    assert item.by_seed == pytest.approx((-0.1, -0.1))
+    assert item.mean - item.baseline_mean == pytest.approx(-0.1)
+
+
 def test_a_pair_compared_both_ways_is_corrected_once(cells, finished):
     lines = make_lines(cells, collect(finished, cells))
     found = compare_with_baselines(lines, ["supervised", "other"])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import inf, isnan, nan, sqrt
 
 import pytest
@@ -48,6 +49,17 @@ def test_an_empty_prediction_makes_the_mean_infinite_and_is_counted(cells, finis
     assert distance.mean_finite == pytest.approx(4.0)  # (2 + 3 + 4 + 5 + 6) / 5
     assert line.averages[Key(LARGEST, "ball", "dice")].mean == pytest.approx(0.6)
     assert (len(line.results), line.planned) == (1, 2)
+
+
+def test_each_patients_scans_are_averaged_first(cells, finish, tmp_path):
+    patients = {f"test{k}": "first" for k in range(5)}
+    cells = [replace(cell, split=cell.split.model_copy(update={"test_groups": patients})) for cell in cells]
+    finish(tmp_path, cells[0], [0.5] * 5 + [0.8], hd95_mm=[inf, 2.0, 2.0, 2.0, 2.0, 4.0])
+    averages = make_lines(cells, collect(tmp_path, cells))[0].averages
+    assert averages[DICE].mean == pytest.approx(0.65)  # (0.5 + 0.8) / 2; over scans it would be 0.55
+    distance = averages[Key(AS_PREDICTED, "ball", "hd95_mm")]
+    assert (distance.n, distance.infinite, distance.mean) == (6, 1, inf)
+    assert distance.mean_finite == pytest.approx(3.0)  # (2 + 4) / 2
 
 
 def test_impossible_means_are_found(cells, finish, tmp_path):

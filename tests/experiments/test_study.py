@@ -50,7 +50,7 @@ def test_written_study_reads_back_the_same(tmp_path):
         ({"plan": "p.yaml", "planning": {"dimensions": 2}}, "exclude each other"),
         ({"labelled": []}, "labelled"),
         ({"labelled": [True]}, "a count, a fraction or a list"),
-        ({"labelled": ["some"]}, "labelled"),
+        ({"labelled": ["a", "b"]}, r"'a' is no amount; a list of ids is an amount by itself: \[\[a, b\]\]"),
         ({"methods": [{"method": "supervised", "name": "a/b"}]}, "name"),
         ({"methods": [{"method": "supervised", "labelled": [2]}], "labelled": [2]}, "so leave its labelled out"),
         ({"methods": ["supervised", {"method": "uamt", "labelled": [77]}]}, "uamt: labelled has amounts that"),

@@ -62,6 +62,21 @@ def test_failures_are_told_together(tmp_path: Path) -> None:
     assert str(tmp_path) in error.mend
 
 
+def test_failures_of_one_reason_are_told_together_and_others_only_where_there_are_any(tmp_path: Path) -> None:
+    outcome = Outcome(4)
+    for name in "abcd":
+        outcome.failed(name, DataError("case x: is broken"))
+    error = outcome.summary(tmp_path, what="pairs", done="registered")
+    assert str(error).startswith("4 of 4 pairs could not be registered:\n  a, b, c, ...: case x: is broken")
+    assert "others" not in error.mend
+
+
+def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(UsageError, match="is a file, not a folder"):
+        guard_folder(tmp_path / "out", places=[], inputs=[], stems=[], record="record.json", what="predictions")
+
+
 def test_scans_of_several_places(tmp_path: Path) -> None:
     grid = Geometry.identity((3, 3))
     for name in ("one/a", "one/b", "two/a"):
@@ -71,5 +86,5 @@ def test_scans_of_several_places(tmp_path: Path) -> None:
         find_scans([tmp_path / "one", str(tmp_path / "two")], channels=1)
     assert as_paths("x") == [Path("x")]
     assert as_paths(["x", Path("y")]) == [Path("x"), Path("y")]
-    with pytest.raises(DataError, match="no scans found"):
+    with pytest.raises(DataError, match="no scans are given"):
         find_scans([], channels=1)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from fewscan.augment.views import views as make_views
 from fewscan.data.geometry import Geometry
 from fewscan.data.plan import Plan
 from fewscan.data.scan_meta import ScanMeta
@@ -91,3 +92,41 @@ def test_output_that_is_not_finite_is_an_error(model: Callable[..., Path]) -> No
     image[0, 3, 3, 3] = np.inf
     with pytest.raises(DataError, match="not finite"):
         Predictor.load(model(), device=CPU).predict(image, meta)
+
+
+class Whole(nn.Module):
+    """Takes whole scans; keeps what it is shown, and where that is said to have data."""
+
+    whole_scans = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def forward(self, images: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        self.shown.append((images.clone(), inside.clone()))
+        return torch.cat([images, -images, inside], dim=1)
+
+
+def test_a_network_of_whole_scans_is_told_where_they_have_data(
+    make_spec: Callable[..., ModelSpec], make_plan: Callable[..., Plan]
+) -> None:
+    """13 of 16 rows, one before and two behind; in mirrored views the other way round, and in any contrast."""
+    network = Whole().eval()
+    chosen = tuple(make_views(2, 3, flip_axes=(0,)))
+    predictor = Predictor(network=network, spec=make_spec(make_plan(2)), device=CPU, views=chosen)
+    image, _ = scan(13, 20)
+    found = predictor.probabilities(image, (-7.0,))
+    assert found.shape == (3, 13, 20)
+    inside = torch.zeros(16, 20)
+    inside[1:14] = 1
+    assert [view.name for view in chosen] == ["identity", "flip 0", "gamma 0.8"]
+    for (images, said), expected in zip(network.shown, (inside, inside.flip(0), inside), strict=True):
+        assert images.shape == (1, 1, 16, 20)
+        assert torch.equal(said, expected[None, None])
+    assert torch.equal(network.shown[0][0][0, 0, 1:14], torch.from_numpy(image[0]))
+    assert (network.shown[0][0][0, 0, [0, 14, 15]] == -7).all()
+    everywhere, _ = scan(16, 20)
+    network.shown.clear()
+    predictor.probabilities(everywhere, (0.0,))
+    assert all(bool((said == 1).all()) for _, said in network.shown)

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fewscan.errors import UsageError
-from fewscan.inference.sliding_window import axis_spans, predict_probabilities
+from fewscan.inference.sliding_window import (
+    Span,
+    average_over_views,
+    axis_spans,
+    predict_probabilities,
+    window_weight,
+)
 
 
 class VoxelWise:
@@ -65,6 +71,11 @@ def test_weights_are_gaussian_with_an_eighth_of_the_window() -> None:
     assert first.weight[10].item() == pytest.approx(near / (near + far), rel=1e-6)
     assert second.weight[2].item() == pytest.approx(far / (near + far), rel=1e-6)
     assert first.weight[3].item() == 1  # only the first covers it
+
+
+def test_the_weight_of_a_window_is_the_product_of_its_spans() -> None:
+    spans = [Span(slice(0, len(w)), slice(0, len(w)), torch.tensor(w)) for w in ([1.0, 2.0], [3.0, 4.0, 5.0])]
+    assert window_weight(spans).tolist() == [[3, 4, 5], [6, 8, 10]]
 
 
 def test_an_axis_shorter_than_the_window_is_centred_in_it() -> None:
@@ -169,6 +180,14 @@ def test_bfloat16_changes_little_and_gives_float32() -> None:
     assert torch.allclose(exact, cast, atol=0.02)
     assert not exact.requires_grad
     exact.mul_(2)  # an ordinary tensor, to be changed by who receives it
+
+
+def test_without_views_the_batch_is_taken_as_it_is() -> None:
+    batch = torch.randn(2, 1, 4, 4)
+    assert torch.equal(average_over_views(VoxelWise(), batch, ()), torch.cat([-batch, batch], dim=1))
+    # (1, 3) backwards is (3, 1), which a running sum makes (3, 4), backwards (4, 3); that of (1, 3) is (1, 4)
+    found = average_over_views(lambda x: x.cumsum(2), torch.tensor([[[1.0, 3.0]]]), (Flip(), Flip(2)))
+    assert found.tolist() == [[[2.5, 3.5]]]
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 1.0])

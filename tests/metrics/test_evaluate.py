@@ -143,6 +143,26 @@ def test_scans_of_one_patient_are_one_pair_of_a_test(write_label, tmp_path) -> N
     assert "patients" not in alone.table()
 
 
+def test_means_and_intervals_are_those_of_patients(write_label, tmp_path) -> None:
+    lines = ["id,image,label,group"]
+    for case in "abcd":
+        # three scans of one patient have Dice 0.75, that of the other has 1: patients 0.875, scans 0.8125
+        write_label(f"pred/{case}.nii.gz", (1, 1 if case < "d" else 0))
+        file = write_label(f"true/{case}.nii.gz", (1, 0))
+        lines.append(f"{case},{file},{file},{'first' if case < 'd' else 'second'}")
+    (tmp_path / "scans.csv").write_text("\n".join(lines) + "\n")
+    result = evaluate(tmp_path / "pred", tmp_path / "scans.csv", baseline=tmp_path / "true", workers=1)
+    dice = result.row("1", "dice")
+    assert (dice.n, dice.mean) == (4, pytest.approx(0.875))
+    # resamples of two patients: both the first, both the second, each with probability 1/4
+    assert (dice.low, dice.high) == (0.75, 1.0)
+    assert result.comparison[0].mean == dice.mean
+    assert "mean ± standard deviation over 2 patients, each averaged first" in result.table()
+    assert "means over 2 patients" in result._repr_html_()
+    alone = evaluate(tmp_path / "pred", tmp_path / "true", workers=1)
+    assert alone.row("1", "dice").mean == pytest.approx(0.8125)
+
+
 def test_no_case_in_common_with_the_baseline(write_label, tmp_path) -> None:
     for name in ("true/a", "true/b", "pred/a", "base/b"):
         write_label(f"{name}.nii.gz", (1, 0))
@@ -253,6 +273,41 @@ def test_joined_classes_are_scored_against_labels_joined_alike(write_label, tmp_
     assert as_given.row("2", "dice").mean == 0
 
 
+@pytest.fixture
+def joining(write_label, tmp_path):
+    """Truth with 1 and 2; perfect predictions, in ``pred`` by a model that joins both and in ``base`` by none."""
+    for name, second in (("true", 2), ("pred", 1), ("base", 2)):
+        write_label(f"{name}/a.nii.gz", (1, 0), (second, 0, 8))
+    classes = [{"name": "background", "values": [0], "output": 0}, {"name": "organ", "values": [1, 2], "output": 1}]
+    (tmp_path / "pred" / "prediction.json").write_text(json.dumps({"classes": classes}))
+    return tmp_path
+
+
+def test_a_baseline_of_unjoined_classes_is_scored_on_the_joined_ones(joining) -> None:
+    result = evaluate(joining / "pred", joining / "true", baseline=joining / "base", workers=1)
+    assert {(row.label, row.baseline_mean) for row in result.comparison if row.metric == "dice"} == {("organ", 1.0)}
+    assert set(result.names) == {1}
+    told = "label values of the baseline scored by the classes of the predictions: 2 as 1"
+    assert f"note: {told}" in result.table()
+    assert told in result.to_json()["notes"]
+    as_given = evaluate(joining / "pred", joining / "true", baseline=joining / "base", workers=1, join_classes=False)
+    assert as_given.notes == ()
+    # 1 holds half of what the model says: Dice 2 * 64 / (128 + 64) against 1
+    means = {row.label: (row.mean, row.baseline_mean) for row in as_given.comparison if row.metric == "dice"}
+    assert means["1"] == pytest.approx((2 / 3, 1))
+
+
+def test_a_baseline_that_joins_what_the_predictions_keep_apart_is_refused(joining) -> None:
+    with pytest.raises(DataError, match="keeps them apart"):
+        evaluate(joining / "base", joining / "true", baseline=joining / "pred", workers=1)
+
+
+def test_one_file_is_scored_like_its_folder(joining) -> None:
+    file = evaluate(joining / "pred" / "a.nii.gz", joining / "true" / "a.nii.gz", workers=1)
+    folder = evaluate(joining / "pred", joining / "true", workers=1, write=False)
+    assert file.row("organ", "dice").mean == folder.row("organ", "dice").mean == 1
+
+
 def test_a_folder_of_labels_takes_the_names_of_the_model(write_label, tmp_path) -> None:
     write_label("true/a.nii.gz", (1, 0), (2, 6))
     write_label("pred/a.nii.gz", (1, 0), (2, 6))
@@ -332,3 +387,26 @@ def test_it_is_known_which_files_were_scored_and_which_cases_trained_on(write_la
     assert (result.trained_on, result.validated_on) == (("a",), ("b",))
     assert "WARNING: 1 of 2 cases was trained on: a;" in result.table()
     assert "WARNING: 1 of 2 cases was used for validation: b;" in result._repr_html_()
+
+
+def test_what_either_side_saw_in_training_is_told(write_label, tmp_path) -> None:
+    for case in "abc":
+        for name in ("true", "pred", "base"):
+            write_label(f"{name}/{case}.nii.gz", (1, 0))
+    ours, theirs = {"labelled": ["z"], "unlabelled": ["a", "b", "y"]}, {"labelled": ["c"], "validation": ["b"]}
+    for name, cases in (("pred", ours), ("base", theirs | {"unlabelled": ["a"]})):
+        (tmp_path / name / "prediction.json").write_text(json.dumps({"training_cases": cases}))
+    result = evaluate(tmp_path / "pred", tmp_path / "true", baseline=tmp_path / "base", workers=1, write=False)
+    assert (result.trained_on, result.validated_on, result.seen_unlabelled) == ((), (), ("a", "b"))
+    assert result.baseline_trained_on == ("c",)
+    assert result.baseline_validated_on == ("b",)
+    assert result.baseline_seen_unlabelled == ("a",)
+    text = result.table()
+    assert "WARNING: 1 of 3 cases was trained on by the baseline: c;" in text
+    assert "WARNING: 1 of 3 cases was used for validation by the baseline: b;" in text
+    assert "note: 2 of 3 cases were seen in training without their labels: a, b;" in text
+    assert "note: 1 of 3 cases was seen in training without its label by the baseline: a;" in text
+    assert len(result.to_json()["notes"]) == 2
+    assert "seen in training without their labels: a, b" in result._repr_html_()
+    alone = evaluate(tmp_path / "pred", tmp_path / "true", workers=1, write=False)
+    assert (alone.warnings, len(alone.notes)) == ((), 1)

@@ -1,11 +1,16 @@
-from math import inf
+from math import inf, nan
 
-from fewscan.metrics.patients import count_patients, over_patients
+from fewscan.metrics.patients import count_patients, over_patients, patient_means
 
 
 def test_means_over_each_patients_scans():
     pairs = {"a1": (0.25, 0.5), "b": (0.9, 0.8), "a2": (0.75, 0.0)}
     assert over_patients(pairs, {"a1": "a", "a2": "a"}) == ([0.5, 0.9], [0.25, 0.8])
+
+
+def test_an_absent_class_counts_for_nothing():
+    scores = {"a1": 0.25, "a2": 0.75, "a3": nan, "b": nan, "c": 1.0}
+    assert patient_means(scores, {"a1": "a", "a2": "a", "a3": "a", "b": "b"}) == [0.5, 1.0]
 
 
 def test_without_patients_every_scan_is_one():

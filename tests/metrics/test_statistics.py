@@ -54,6 +54,17 @@ def test_no_difference_is_no_evidence() -> None:
     assert (test.p, test.rank_biserial, test.higher, test.lower, test.mean_difference) == (1.0, 0.0, 0, 0, 0.0)
 
 
+def test_differences_of_rounding_alone_are_none() -> None:
+    # 0.1 + 0.2 is 0.30000000000000004
+    only_noise = paired_test([0.1 + 0.2, 0.3], [0.3, 0.1 + 0.2])
+    assert (only_noise.p, only_noise.rank_biserial, only_noise.higher, only_noise.lower) == (1.0, 0.0, 0, 0)
+    # with the noise left out the differences are 1, 2, 3, 4: W+ = 10 of 10, two of 2^4 sign patterns are as extreme
+    mixed = paired_test([11, 0.1 + 0.2, 12, 13, 14], [10, 0.3, 10, 10, 10])
+    assert (mixed.n, mixed.higher, mixed.lower) == (5, 4, 0)
+    assert mixed.rank_biserial == 1
+    assert mixed.p == pytest.approx(2 / 16)
+
+
 def test_an_empty_prediction_ranks_worst() -> None:
     # differences -inf, 1, 1.5: the infinite one has rank 3, W+ = 1 + 2 = W-
     test = paired_test([2.0, 3.0, 3.5], [inf, 2.0, 2.0])

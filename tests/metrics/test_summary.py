@@ -60,6 +60,20 @@ def test_mean_over_classes_is_taken_per_case() -> None:
     assert dice.mean == pytest.approx(0.75)
 
 
+def test_each_patients_scans_are_averaged_first() -> None:
+    rows = [scores("a", 1, 0.5, 2.0), scores("b", 1, 0.7, inf), scores("c", 1, nan), scores("d", 1, 1.0, 4.0)]
+    summary = summarise(columns(rows, {}), patients=dict.fromkeys("abc", "first"))
+    # patients have 0.6 and 1: mean 0.8, deviations 0.2, squares 0.04 + 0.04 = 0.08, over n - 1 = 1
+    dice = find(summary, "1", "dice")
+    assert (dice.n, dice.absent) == (3, 1)
+    assert (dice.mean, dice.median) == pytest.approx((0.8, 0.8))
+    assert dice.standard_deviation == pytest.approx(0.08**0.5)
+    assert (dice.low, dice.high) == pytest.approx((0.6, 1.0))
+    distance = find(summary, "1", "hd_mm")
+    assert (distance.n, distance.infinite, distance.mean) == (3, 1, inf)
+    assert distance.mean_finite == 3.0  # 2 of the first, 4 of the second
+
+
 def test_comparison_counts_by_what_is_better() -> None:
     cases = "abcdef"
     good = columns([scores(c, 1, 0.9, 1.0 + i / 10) for i, c in enumerate(cases)], {})

@@ -9,6 +9,7 @@ from fewscan.metrics.trained_on import (
     among,
     recorded_training_cases,
     training_cases,
+    training_notes,
     training_warnings,
 )
 
@@ -27,6 +28,18 @@ def test_the_split_beside_a_model_and_its_own_details_count(run, tmp_path):
     assert found.to_json() == {"labelled": ["a", "b"], "validation": ["v"]}
     # a model file that was moved away still knows what it learned from
     assert training_cases(tmp_path / "model.safetensors", {"labelled": ["b"]}) == TrainingCases(frozenset("b"))
+
+
+def test_a_model_alone_tells_what_it_was_validated_on_and_saw_without_labels(tmp_path):
+    details = {"labelled": ["a"], "validation": ["w"], "unlabelled": ["u", "x"]}
+    found = training_cases(tmp_path / "model.safetensors", details)
+    assert found == TrainingCases(frozenset("a"), frozenset("w"), frozenset("ux"))
+    assert found.to_json() == {"labelled": ["a"], "validation": ["w"], "unlabelled": ["u", "x"]}
+
+
+def test_the_split_does_not_say_that_unlabelled_scans_were_looked_at(run):
+    """A supervised run has them in its split, and a model file of before does not tell."""
+    assert training_cases(run / "model.safetensors", {"labelled": ["a"]}).unlabelled == frozenset()
 
 
 def test_the_record_of_the_predictions_tells(run, tmp_path):
@@ -59,6 +72,20 @@ def test_warnings_name_the_cases():
     )
     [many] = training_warnings(12, trained_on=[f"c{k:02d}" for k in range(12)], validated_on=())
     assert "c09 and 2 more;" in many
+
+
+def test_warnings_say_who_used_the_cases():
+    learned, validated = training_warnings(9, trained_on=("a",), validated_on=("v",), by=" by the baseline")
+    assert learned == "1 of 9 cases was trained on by the baseline: a; its score says nothing about new scans"
+    assert validated.startswith("1 of 9 cases was used for validation by the baseline: v; ")
+
+
+def test_images_seen_without_a_label_are_a_note():
+    assert training_notes(9, seen_unlabelled=()) == ()
+    assert training_notes(9, seen_unlabelled=("u", "x")) == (
+        "2 of 9 cases were seen in training without their labels: u, x; scans that are quite new may be segmented "
+        "less well",
+    )
 
 
 def test_among_gives_what_both_have_in_order():

@@ -84,6 +84,22 @@ def test_the_share_of_the_halves():
     assert torch.allclose(_combined(segmentation_share=0.75).together(first, second), torch.tensor([0.75, 0.125]))
 
 
+def test_padding_of_a_scan_does_not_choose_its_sources():
+    """In rows 6 and 7, its padding, the scan is the first annotated one; in all others it is the second."""
+    combined = _combined(sources=1)
+    first, second = combined.atlases.images
+    inside = torch.ones(1, 1, *SIZE)
+    inside[:, :, 6:] = 0
+    image = torch.where(inside > 0, second, 20 * first)
+    seeing, told = (combined(image, *given).softmax(1)[0, 1] for given in ((), (inside,)))
+    # the second one has rows 3 and 4, read one further on; half of the mean is the other half's
+    segmented = image[0, 0].sigmoid() / 2
+    registered = torch.zeros(SIZE)
+    registered[2:4, 2:4] = 0.5
+    assert torch.allclose((told - segmented)[:6], registered[:6], atol=1e-6)
+    assert not torch.allclose(told[:6], seeing[:6])
+
+
 def test_segmentation_windows_blend_to_the_whole():
     """A network that works voxel by voxel gives the same through windows, in batches of any size."""
     images = torch.randn((3, 1, 13, 11), generator=torch.Generator().manual_seed(7))

@@ -111,3 +111,17 @@ def test_reduced_precision_is_not_reduced_further():
     rough = similarity_weights(images.bfloat16(), images[0].bfloat16(), window=3, power=2)
     assert rough.dtype == torch.float32
     assert rough[0].min() == 1
+
+
+def test_padding_of_the_target_does_not_weigh():
+    """The first atlas looks like the padding of the target, its last voxel; the second one like all else."""
+    target = torch.tensor([[[0.0, 0.0, 9.0]]])
+    images = torch.tensor([[[[0.0, 1.0, 9.0]]], [[[0.0, 0.0, 0.0]]]])
+    options = {"window": 3, "power": 1.0}
+    seeing = similarity_weights(images, target, **options)[:, 0, 1]
+    # around the middle 1/3 against 27
+    assert seeing.tolist() == pytest.approx([1, (1 / 3 + 1e-3) / (27 + 1e-3)], rel=1e-5)
+    for seen in (None, torch.ones(2, 1, 3)):
+        found = similarity_weights(images, target, seen=seen, inside=torch.tensor([[1.0, 1.0, 0.0]]), **options)
+        # 1/2 against 0
+        assert found[:, 0, 1].tolist() == pytest.approx([1e-3 / (0.5 + 1e-3), 1], rel=1e-5)

@@ -5,12 +5,11 @@ import math
 import pytest
 import torch
 
-from fewscan.displacement import affine_displacement
 from fewscan.registration.jacobian import fold_fraction, jacobian_determinant, sd_log_jacobian
 
 
 @pytest.mark.parametrize("size", [(6, 7), (5, 6, 7)])
-def test_an_affine_field_has_its_determinant_everywhere(size):
+def test_an_affine_field_has_its_determinant_everywhere(size, affine_displacement):
     dimensions = len(size)
     matrix = torch.eye(dimensions, dimensions + 1)[None] + 0.4 * torch.randn(2, dimensions, dimensions + 1)
     determinant = jacobian_determinant(affine_displacement(matrix, size))
@@ -31,7 +30,7 @@ def test_component_k_belongs_to_axis_k(size, axis):
         torch.testing.assert_close(jacobian_determinant(field), torch.full((1, *size), expected))
 
 
-def test_a_mirror_folds_everywhere():
+def test_a_mirror_folds_everywhere(affine_displacement):
     matrix = torch.tensor([[[-1.0, 0, 7], [0, 1, 0]]])
     determinant = jacobian_determinant(affine_displacement(matrix, (8, 5)))
     torch.testing.assert_close(determinant, torch.full((1, 8, 5), -1.0))

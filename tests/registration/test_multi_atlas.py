@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from fewscan.augment.views import views as make_views
 from fewscan.data.boxes import centred_start, cut
 from fewscan.data.plan import LabelClass, Plan
 from fewscan.data.whole_scan import WholeScan
@@ -105,11 +106,23 @@ def test_warped_labels_are_those_of_every_atlas():
 def test_only_the_most_similar_atlases_are_registered():
     scans, target = [square(0), square(5), square(11), square(6)], square(6)
     placed = Atlases.of(scans).on(SIZE)
-    assert most_similar(placed, target.image, count=2).tolist() == [1, 3]
-    assert most_similar(placed, target.image, count=9).tolist() == [0, 1, 2, 3]
+    everywhere = torch.ones(1, *SIZE)
+    assert most_similar(placed, target.image, everywhere, count=2).tolist() == [1, 3]
+    assert most_similar(placed, target.image, everywhere, count=9).tolist() == [0, 1, 2, 3]
     network = Shift(0.0, 0.0)
     model(scans, network, atlases=2)(target.image[None])
     assert sum(network.calls) == 2
+
+
+def test_padding_of_the_target_does_not_choose_its_atlases():
+    """Where it is padded, rows 10 and below, the target looks like the second atlas; its own rows are the first's."""
+    first, second = square(5), square(5)
+    first.image[0, :2, 4:8] = second.image[0, 10:] = 1
+    target, inside = first.image.clone(), torch.ones(1, *SIZE)
+    target[0, 10:], inside[0, 10:] = 1, 0
+    placed = Atlases.of([first, second]).on(SIZE)
+    assert most_similar(placed, target, torch.ones(1, *SIZE), count=1).tolist() == [1]
+    assert most_similar(placed, target, inside, count=1).tolist() == [0]
 
 
 def test_atlases_pass_the_network_a_few_at_a_time(monkeypatch):
@@ -160,6 +173,21 @@ def test_refinement_corrects_what_the_network_leaves():
     )
     wrong = [int((labels_of(found)[0] != target.label).sum()) for found in (still, refined)]
     assert wrong[1] < wrong[0] / 4
+
+
+@pytest.mark.parametrize(
+    "hyper", [{"fusion": "average", "refine_steps": 3}, {"fusion": "local_similarity"}, {"atlases": 1}]
+)
+def test_what_padding_looks_like_changes_nothing(hyper):
+    """Neither refinement, nor fusion, nor the choice of atlases sees it; nor do they where views mirror the scan."""
+    scans = [square(row, noise=0.3) for row in (4, 5, 6)]
+    target = square(3, size=(11, 9), noise=0.3).image.numpy()
+    made = model(scans, Shift(1.0, 0.5), **hyper)
+    for views in (1, 4):
+        chosen = tuple(make_views(2, views))
+        predictor = Predictor(network=made, spec=spec_of(made), device=torch.device("cpu"), views=chosen)
+        dark, bright = (predictor.probabilities(target, (value,)) for value in (0.0, 3.0))
+        assert torch.equal(dark, bright)
 
 
 def test_no_atlas_no_prediction():

@@ -115,6 +115,13 @@ def test_every_channel_is_warped(tmp_path: Path, body: Callable[..., np.ndarray]
     np.testing.assert_allclose(second, 2 * first, atol=1e-5)
 
 
+def test_an_empty_scan_is_a_failure_and_no_registration(tmp_path: Path, write_body: WriteBody) -> None:
+    a, b = write_body("a", FIXED), tmp_path / "scans" / "b.nii.gz"
+    write_image(b, np.zeros(FIXED.size, np.float32), FIXED)
+    with pytest.raises(DataError, match="case b: its image is constant"):
+        register(out=tmp_path / "out", moving=b, fixed=a, classical="demons")
+
+
 def test_a_broken_scan_stops_none_of_the_others(tmp_path: Path, write_body: WriteBody) -> None:
     for name in ("a", "b", "c"):
         write_body(name, FIXED)

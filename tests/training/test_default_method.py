@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from fewscan.errors import DataError
 from fewscan.training.data import TrainingData
 from fewscan.training.default_method import ALIKE, MANY, Facts, choose_method, facts_of
 from fewscan.training.run import train
@@ -73,6 +74,15 @@ def test_scans_as_given_and_as_prepared(dataset, store):
     [given], [prepared] = (TrainingData(place, quiet=True).first_channels(["scan4"]) for place in (dataset, store))
     assert given.shape == prepared.shape
     assert np.corrcoef(given.ravel(), prepared.ravel())[0, 1] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_scan_that_cannot_be_read_is_left_to_the_preparation_which_names_all_of_them(dataset, tmp_path):
+    copy = shutil.copytree(dataset, tmp_path / "Dataset002_Copy")
+    (copy / "imagesTr" / "scan1_0000.nii.gz").write_bytes(b"broken")
+    (copy / "imagesTr" / "scan5_0000.nii.gz").write_bytes(b"broken")
+    assert len(list(TrainingData(copy, quiet=True).first_channels(["scan0", "scan1", "scan2"]))) == 2
+    with pytest.raises(DataError, match=r"scan1(?s:.*)scan5"):
+        train(copy, tmp_path / "run", quiet=True, device="cpu")
 
 
 def test_scans_are_looked_at_one_after_the_other(store):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,11 +10,17 @@ import time
 
 import pytest
 
+from fewscan.data.image_io import read_image, write_image
 from fewscan.errors import DataError, InterruptedRunError, UsageError
 from fewscan.training.checkpoint import checkpoint_files, newest_checkpoint
 from fewscan.training.log import read_log
 from fewscan.training.loop import Training
 from fewscan.training.run import Run, train
+
+
+def power_cut(*arguments, **options):
+    """Stand in for what is at work when the power goes."""
+    raise RuntimeError("power cut")
 
 
 @pytest.mark.parametrize("extra", [{}, {"optimiser": {"name": "sgd"}, "ema_decay": 0.9}])
@@ -139,9 +146,6 @@ def test_other_wishes_are_refused_on_resume(unbroken, store, dataset, tmp_path):
 def test_what_is_left_out_on_resume_is_as_it_was(dataset, tmp_path, monkeypatch, train_fast):
     """Stopped while the plan is made: neither the number of labels nor the dimensions are told again."""
 
-    def power_cut(*arguments, **options):
-        raise RuntimeError("power cut")
-
     out = tmp_path / "run"
     wishes = {"labelled": 2, "planning": {"dimensions": 2}, "settings": {"patch_size": [16, 16], "iterations": 1}}
     with monkeypatch.context() as patched:
@@ -177,9 +181,6 @@ def test_an_edited_settings_file_is_refused_on_resume(store, tmp_path, train_fas
 def test_a_refusal_takes_nothing_back_from_a_run_that_was_stopped(dataset, tmp_path, monkeypatch, train_fast):
     """Killed while the plan is made; on resume the patch turns out not to fit the scans."""
 
-    def power_cut(*arguments, **options):
-        raise RuntimeError("power cut")
-
     out = tmp_path / "run"
     with monkeypatch.context() as patched:
         patched.setattr("fewscan.data.fingerprint.take_fingerprint", power_cut)
@@ -189,6 +190,30 @@ def test_a_refusal_takes_nothing_back_from_a_run_that_was_stopped(dataset, tmp_p
     with pytest.raises(UsageError, match="patch_size needs 3 entries"):
         train(dataset, out, resume=True, quiet=True, device="cpu")
     assert {path.name for path in out.iterdir()} == before == {"settings.yaml", "split.json", "run.json"}
+
+
+def test_scans_that_changed_are_refused_on_resume_until_they_are_back(dataset, tmp_path, monkeypatch, train_fast):
+    data, out = tmp_path / "Dataset003_Changing", tmp_path / "run"
+    shutil.copytree(dataset, data)
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "fit", power_cut)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train_fast(data, out, labelled=2)
+    labelled, unlabelled = Run(out).split.labelled[0], Run(out).split.unlabelled[0]
+    image, label = data / "imagesTr" / f"{unlabelled}_0000.nii.gz", data / "labelsTr" / f"{labelled}.nii.gz"
+    kept = {path: path.read_bytes() for path in (image, label)}
+    for path in kept:
+        found = read_image(path)
+        write_image(path, found.array[::-1], found.geometry)
+    with pytest.raises(DataError, match=f"images of {unlabelled}; labels of {labelled}") as caught:
+        train(data, out, resume=True, quiet=True, device="cpu")
+    assert "former files back" in caught.value.mend
+    label.unlink()
+    with pytest.raises(DataError, match=f"images of {unlabelled}; labels of {labelled}"):
+        train(data, out, resume=True, quiet=True, device="cpu")
+    for path, content in kept.items():
+        path.write_bytes(content)
+    assert train(data, out, resume=True, quiet=True, device="cpu").finished
 
 
 def test_checkpoint_of_another_architecture_is_refused(unbroken, store, tmp_path, train_fast):

@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from fewscan.data.image_io import read_image, write_image
+from fewscan.data.prepared import PreparedStore
 from fewscan.errors import DataError, UsageError
 from fewscan.inference.model_file import load_model
 from fewscan.tensor_file import read_tensors
 from fewscan.training.checkpoint import checkpoint_files, newest_checkpoint
+from fewscan.training.fabric import make_fabric
 from fewscan.training.log import read_log
+from fewscan.training.start import start_training
 
 
 @pytest.fixture
@@ -50,6 +53,31 @@ def test_model_file_holds_the_last_weights(unbroken, last_weights):
     last = last_weights(unbroken)["method"]
     for name, value in network.state_dict().items():
         assert torch.equal(value, last[f"network.{name}"])
+
+
+def test_model_file_says_which_scans_the_training_read(store, tmp_path, train_fast):
+    """Also without its run folder; supervised training does not look at unlabelled scans."""
+    found = {}
+    for method in ("supervised", "mean_teacher"):
+        run = train_fast(store, tmp_path / method, method=method, labelled=2, validation=1, settings={"iterations": 1})
+        found[method] = load_model(shutil.copy(run.folder / "model.safetensors", tmp_path / "moved.safetensors"))[1]
+        assert found[method].details["labelled"] == list(run.split.labelled)
+        assert found[method].details["validation"] == list(run.split.validation)
+        assert len(run.split.unlabelled) == 3
+    assert found["supervised"].details["unlabelled"] == []
+    assert found["mean_teacher"].details["unlabelled"] == sorted(run.split.unlabelled)
+
+
+def test_weights_of_an_earlier_stage_bring_what_it_saw(store, tmp_path, train_fast):
+    first = train_fast(store, tmp_path / "first", method="mean_teacher", labelled=2, settings={"iterations": 1})
+    second = train_fast(store, tmp_path / "second", labelled=2, settings={"iterations": 1})
+    fabric = make_fabric(torch.device("cpu"), torch.float32)
+    start_training(
+        second, PreparedStore(store), second.split, second.plan, second.settings, fabric,
+        quiet=True, initial=first.folder / "model.safetensors",
+    )  # fmt: skip
+    details = load_model(second.folder / "model.safetensors")[1].details
+    assert details["unlabelled"] == sorted(first.split.unlabelled)
 
 
 def test_same_seed_same_weights_other_seed_other_weights(

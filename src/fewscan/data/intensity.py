@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewscan.data.plan import Preparation
+from fewscan.errors import DataError
 
 Array = npt.NDArray[np.float32]
 
@@ -39,6 +40,13 @@ def normalise_channel(values: Array, preparation: Preparation) -> tuple[Array, f
     shift, scale = _shift_and_scale(values, clipped, preparation)
     result = ((clipped - np.float32(shift)) / np.float32(scale)).astype(np.float32, copy=False)
     return result, float((np.float32(empty) - np.float32(shift)) / np.float32(scale))
+
+
+def require_content(image: Array, *, case_id: str) -> None:
+    """Raise `DataError` for a scan (channels, *axes) in which nothing can be seen: every channel has one value."""
+    if all(channel.min() == channel.max() for channel in image):
+        msg = f"case {case_id}: its image is constant, so there is nothing to see"
+        raise DataError(msg, mend="export the scan again, or leave it out")
 
 
 def _limits(values: Array, percentiles: tuple[float, float] | None) -> tuple[float, float]:

@@ -88,8 +88,9 @@ def group_channels(files: Iterable[Path], problems: list[str], *, channels: int)
 def count_channels(files: Iterable[Path]) -> int:
     """Return how many channels the names number, or 0 when they do not.
 
-    They do when every name ends in four digits and every id starts at ``_0000``. So ``scan_2019`` and ``scan_2020`` are
-    two scans; and so are ``patient_0000`` and ``patient_0001``, a lone id that only counts the patients.
+    They do when every name ends in four digits and every id starts at ``_0000``, or some id has ``_0000`` and ``_0001``
+    while others lack a file. So ``scan_2019`` and ``scan_2020`` are two scans; and so are ``patient_0000`` and
+    ``patient_0001``, a lone id that only counts the patients.
     """
     groups: dict[str, set[int]] = defaultdict(set)
     for path in files:
@@ -98,9 +99,8 @@ def count_channels(files: Iterable[Path]) -> int:
             return 0
         groups[numbered[0]].add(numbered[1])
     count = max((max(found) + 1 for found in groups.values()), default=0)
-    if any(0 not in found for found in groups.values()) or (len(groups) == 1 and count > 1):
-        return 0
-    return count
+    begun = all(0 in found for found in groups.values()) or any({0, 1} <= found for found in groups.values())
+    return count if begun and not (len(groups) == 1 and count > 1) else 0
 
 
 def match_labels(
@@ -120,6 +120,11 @@ def inside(folder: Path, name: str) -> Path | None:
     return path if not Path(name).is_absolute() and path.is_relative_to(os.path.normpath(folder)) else None
 
 
+def is_file_name(case_id: str) -> bool:
+    """Tell whether files may be called by the id; what climbs out of a folder is no name."""
+    return case_id not in {"", ".", ".."} and not re.search(r"[/\\\x00-\x1f]", case_id)
+
+
 def check_cases(source: Path, cases: Sequence[Case]) -> None:
     """Raise `DataError` with all problems of a list of cases.
 
@@ -132,7 +137,7 @@ def check_cases(source: Path, cases: Sequence[Case]) -> None:
     parts: dict[str, set[Part]] = defaultdict(set)
     for case in cases:
         ids[case.id.casefold()].append(case.id)
-        if case.id in {"", ".", ".."} or re.search(r"[/\\\x00-\x1f]", case.id):
+        if not is_file_name(case.id):
             problems.append(f"id {case.id!r} cannot be used in a file name")
         for image in set(case.images):
             owner = owners.setdefault(os.path.realpath(image), case.id)

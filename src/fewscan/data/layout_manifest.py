@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fewscan.data.case import Case, Dataset, Part
-from fewscan.data.layout_files import inside, raise_problems
+from fewscan.data.layout_files import inside, is_file_name, raise_problems
 from fewscan.errors import DataError
 
 _FIXED = ("id", "label", "part", "group")
@@ -109,6 +109,8 @@ def _parse_row(
     before = len(problems)
     if not fields.get("id"):
         problems.append(f"row {number}: id is empty")
+    elif not is_file_name(fields["id"]):
+        problems.append(f"row {number}: id {fields['id']!r} cannot be used in a file name")
     paths = {name: parse_path(folder, fields.get(name, ""), f"row {number}: {name}", problems) for name in images}
     if not all(fields.get(name) for name in images):
         kind = "label without image" if fields.get("label") else "no image"

@@ -100,7 +100,7 @@ def list_scans(path: Path | str, *, channels: int = 1) -> tuple[Case, ...]:
         problems.append(f"the names number {numbered} channels, the model takes {channels}")
     else:
         scans = {stem: (file,) * channels for stem, file in by_stem(files, problems).items()}
-    raise_problems(path, problems, mend=f"give the {channels} channel(s) of each scan as ID_0000, ID_0001, ...")
+    raise_problems(path, problems, mend=f"give each scan once, its {channels} channel(s) as ID_0000, ID_0001, ...")
     cases = tuple(Case(id=key, images=scans[key]) for key in sorted(scans))
     check_cases(path, cases)
     return cases

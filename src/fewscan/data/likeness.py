@@ -27,10 +27,12 @@ def coarse_likeness(scans: Iterable[npt.NDArray[Any]]) -> float:
     Returns
     -------
     float
-        Between -1 and 1; a constant scan correlates 0 with every other, and so does one alone.
+        Between -1 and 1; a constant scan correlates 0 with every other, and so do one alone, and a flat and a deep one.
     """
     pictures = [_standardised(_coarse(scan)) for scan in scans]
-    return median(float(first @ second) for first, second in combinations(pictures, 2)) if len(pictures) > 1 else 0.0
+    pairs = combinations(pictures, 2)
+    values = [float(first @ second) if first.size == second.size else 0.0 for first, second in pairs]
+    return median(values) if values else 0.0
 
 
 def _coarse(scan: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

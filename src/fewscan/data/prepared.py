@@ -45,6 +45,8 @@ class PreparedCase:
         self.group: str | None = entry.group
         self.part: Part | None = entry.part
         self.has_label = entry.label_key is not None
+        # what image and label were made from, and how
+        self.keys: tuple[str, str | None] = (entry.image_key, entry.label_key)
         folder = case_folder(store, case_id)
         self._files = case_files(folder, image_key=entry.image_key, label_key=entry.label_key)
 

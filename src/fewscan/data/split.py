@@ -126,10 +126,14 @@ def make_split(
     order = seeded([unit for unit in units if unit not in out and usable(units[unit])], seed)
     pool = sum(len(usable(units[unit])) for unit in order)
     if not pool and needs_labels:
+        known = sum(case.label is not None for case in dataset)
+        why = f"none of its {len(dataset)} cases has one"
+        if known:
+            why = f"of {len(dataset)} cases, {known} have one, and those are prescribed for other parts"
         raise DataError(
-            f"data set {dataset.name!r} has no label to train with: of {len(dataset)} cases, "
-            f"{sum(case.label is not None for case in dataset)} have one, and those are prescribed for other parts",
-            mend="annotate at least one scan, or check that labels are named like their images",
+            f"data set {dataset.name!r} has no label to train with: {why}",
+            mend="annotate at least one scan, or check that labels are named like their images; --labelled 0 trains a "
+            "registration, which needs none",
         )
 
     wanted: list[tuple[Part, Choice]] = [(Part.TEST, 0 if test is None else test), (Part.VALIDATION, validation)]

@@ -3,7 +3,7 @@
 Wilcoxon signed-rank test, bootstrap interval of the mean difference, and Holm's correction over all comparisons of one
 metric and class, that is over the study's methods, presets, labelled counts and baselines; a pair of methods that is
 compared both ways counts once. Only seeds that both have are compared. Scans of one patient are averaged first, as
-tests take their pairs for independent.
+tests and intervals take their pairs for independent; every mean is then one over patients.
 
 Where just one of the two leaves out a class that the truth lacks too, it has the best score in that pair (see
 `fewscan.metrics.summary.compare`).
@@ -51,10 +51,10 @@ class Comparison:
     seeds : tuple of int
         Those that both have.
     mean, baseline_mean : float
-        Over cases, each averaged over these seeds, or over patients.
+        Over cases (patients, where some have several scans), each averaged over these seeds.
     by_seed : tuple of float
-        Mean difference in each of these seeds: whether a gain holds for other labelled scans. NaN where both means are
-        infinite.
+        Difference of such means in each of these seeds alone: whether a gain holds for other labelled scans. NaN where
+        both means are infinite.
     low, high : float
         95 % bootstrap interval of the mean difference; NaN where a difference is infinite.
     better, worse : int
@@ -147,7 +147,7 @@ def _compare_scores(
     higher_is_better = key.metric in HIGHER_IS_BETTER
     best = 1.0 if higher_is_better else 0.0
     by_case: dict[str, tuple[float, float]] = {}
-    by_seed: list[list[tuple[float, float]]] = [[] for _ in pairs]
+    by_seed: list[dict[str, tuple[float, float]]] = [{} for _ in pairs]
     for case in pairs[0][0]:
         ours, theirs = [], []
         for (first, second), of_seed in zip(pairs, by_seed, strict=True):
@@ -155,7 +155,7 @@ def _compare_scores(
             if not (isnan(a) and isnan(b)):
                 ours.append(best if isnan(a) else a)
                 theirs.append(best if isnan(b) else b)
-                of_seed.append((ours[-1], theirs[-1]))
+                of_seed[case] = ours[-1], theirs[-1]
         if ours:
             by_case[case] = mean_of(ours), mean_of(theirs)
     candidate, reference = over_patients(by_case, groups)
@@ -164,7 +164,7 @@ def _compare_scores(
     gains = [0.0 if a == b else a - b for a, b in zip(candidate, reference, strict=True)]
     low, high = bootstrap_interval(gains)
     better, worse = (test.higher, test.lower) if higher_is_better else (test.lower, test.higher)
-    means = [[mean_of([pair[k] for pair in of_seed]) for k in (0, 1)] for of_seed in by_seed]
+    means = [[mean_of(values) for values in over_patients(of_seed, groups)] for of_seed in by_seed]
     return Comparison(
         row=row,
         baseline=baseline,

@@ -1,8 +1,9 @@
 """Mean and spread over seeds: from the results of cells to one line of a table.
 
-First the cases of each cell are averaged, then the cells of one row: the spread is that between seeds (labelled subsets
-and trainings), not that between patients. An infinite distance (an empty prediction) makes the means infinite and is
-counted; an absent class is left out, as everywhere (see `fewscan.metrics.summary`).
+First the scans of each patient are averaged, as for the tests, then the patients of each cell, then the cells of one
+row: the spread is that between seeds (labelled subsets and trainings), not that between patients. An infinite distance
+(an empty prediction) makes the means infinite and is counted; an absent class is left out, as everywhere (see
+`fewscan.metrics.summary`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from fewscan.experiments.cells import Cell, Row
 from fewscan.experiments.collect import Result
 from fewscan.experiments.state import EVALUATIONS
 from fewscan.metrics.jensen import JensenCheck, jensen_check
+from fewscan.metrics.patients import patient_means
 from fewscan.metrics.statistics import mean_of
 from fewscan.metrics.summary import ALL_CLASSES
 
@@ -35,11 +37,11 @@ class Average:
     Attributes
     ----------
     by_seed : mapping of int to float
-        Mean over the cases, per seed.
+        Mean over the cases (patients, where some have several scans), per seed.
     n, infinite : int
         Scores (cases times seeds), and the infinite ones among them.
     mean_finite : float
-        Footnote: mean over the finite scores alone. Never report it as the mean.
+        Footnote: mean of the finite scores alone. Never report it as the mean.
     """
 
     by_seed: Mapping[int, float]
@@ -49,7 +51,7 @@ class Average:
 
     @property
     def mean(self) -> float:
-        """Mean over seeds of the means over cases."""
+        """Mean over seeds of the means over cases, or patients."""
         return mean_of(list(self.by_seed.values()))
 
     @property
@@ -124,13 +126,15 @@ def make_lines(cells: Sequence[Cell], results: Iterable[Result]) -> list[Line]:
 
 def average_cells(results: Sequence[Result]) -> dict[Key, Average]:
     """Average the cells of one row, for everything that was scored, every class and every metric."""
-    values: dict[Key, dict[int, list[float]]] = {}
+    values: dict[Key, dict[int, dict[str, float]]] = {}
+    groups: dict[str, str] = {}
     for result in results:
+        groups |= result.cell.split.test_groups  # the test cases of a study are the same in all its cells
         for scored in EVALUATIONS:
             for column in result.columns(scored):
-                present = [value for value in column.by_case.values() if not isnan(value)]
+                present = {case: value for case, value in column.by_case.items() if not isnan(value)}
                 values.setdefault(Key(scored, column.label, column.metric), {})[result.cell.seed] = present
-    return {key: _average(by_seed) for key, by_seed in values.items()}
+    return {key: _average(by_seed, groups) for key, by_seed in values.items()}
 
 
 def main_label(lines: Iterable[Line]) -> str:
@@ -139,8 +143,9 @@ def main_label(lines: Iterable[Line]) -> str:
     return ALL_CLASSES if ALL_CLASSES in labels or not labels else labels[0]
 
 
-def _average(by_seed: Mapping[int, Sequence[float]]) -> Average:
-    scores = [value for values in by_seed.values() for value in values]
-    finite = [value for value in scores if not isinf(value)]
-    means = {seed: mean_of(values) for seed, values in by_seed.items()}
-    return Average(means, len(scores), len(scores) - len(finite), mean_of(finite))
+def _average(by_seed: Mapping[int, Mapping[str, float]], groups: Mapping[str, str]) -> Average:
+    means = {seed: mean_of(patient_means(by_case, groups)) for seed, by_case in by_seed.items()}
+    finite = [{case: value for case, value in scores.items() if not isinf(value)} for scores in by_seed.values()]
+    count, count_finite = sum(map(len, by_seed.values())), sum(map(len, finite))
+    mean_finite = mean_of([mean for scores in finite for mean in patient_means(scores, groups)])
+    return Average(means, count, count - count_finite, mean_finite)

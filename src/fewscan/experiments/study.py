@@ -71,6 +71,15 @@ class MethodEntry(Settings):
         name = data.get("name") or data.get("method")
         return {**data, "name": name, "label": data.get("label") or name}
 
+    @field_validator("labelled", mode="before")
+    @classmethod
+    def _no_bare_ids(cls, value: Any) -> Any:
+        loose = [item for item in value if isinstance(item, str) and item != "all"] if isinstance(value, list) else []
+        if loose:
+            msg = f"{loose[0]!r} is no amount; a list of ids is an amount by itself: [[{', '.join(loose)}]]"
+            raise ValueError(msg)
+        return value
+
     @field_validator("settings")
     @classmethod
     def _leave_what_varies(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +153,15 @@ class Study(Settings):
             if isinstance(item, bool):
                 msg = "a count, a fraction or a list is needed"
                 raise ValueError(msg)
+        return value
+
+    @field_validator("labelled", mode="before")
+    @classmethod
+    def _no_bare_ids(cls, value: Any) -> Any:
+        loose = [item for item in value if isinstance(item, str) and item != "all"] if isinstance(value, list) else []
+        if loose:
+            msg = f"{loose[0]!r} is no amount; a list of ids is an amount by itself: [[{', '.join(loose)}]]"
+            raise ValueError(msg)
         return value
 
     @field_validator("settings")

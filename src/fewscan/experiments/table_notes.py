@@ -30,7 +30,7 @@ def general_notes(study: Study, lines: Sequence[Line]) -> list[str]:
     split = results[0].cell.split
     units = count_patients(split.test, split.test_groups)
     if units < len(split.test):
-        notes.append(f"Tests and intervals are over {units} patients, the scans of each averaged first.")
+        notes.append(f"Means, tests and intervals are over {units} patients, the scans of each averaged first.")
     if len(study.seeds) < FEW_SEEDS:
         notes.append(f"Fewer than {FEW_SEEDS} seeds: the spread between labelled subsets is hardly known.")
     return notes

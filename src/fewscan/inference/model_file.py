@@ -165,7 +165,6 @@ def _predictor_path(path: Path, predictor: str) -> Path:
         return there[predictor]
     if path.is_file() and load_model(path)[1].method == predictor:
         return path
-    raise UsageError(
-        f"{path.parent}: has no predictor {predictor!r}: {nearest_key(predictor, sorted(there))}",
-        mend=f"Leave --predictor out for {MODEL_NAME}.",
-    )
+    hint = nearest_key(predictor, sorted(there)) if there else "it holds no other than its own"
+    mend = f"Leave --predictor out for {MODEL_NAME}." if path.is_file() else "A run has its models when it is finished."
+    raise UsageError(f"{path.parent}: has no predictor {predictor!r}: {hint}", mend=mend)

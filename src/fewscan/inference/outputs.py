@@ -58,11 +58,18 @@ class Outcome:
         self._report(item_id)
 
     def summary(self, out: Path, *, what: str, done: str) -> DataError:
-        """Return one error that tells all failures; ``what`` and ``done`` are as in "scans" and "predicted"."""
-        lines = [f"{item_id}: {text}" for item_id, text in self.failures.items()]
+        """Return one error that tells all failures, those of one reason together.
+
+        ``what`` and ``done`` are as in "scans" and "predicted".
+        """
+        items: dict[str, list[str]] = {}
+        for item_id, text in self.failures.items():
+            items.setdefault(text, []).append(item_id)
+        lines = [f"{', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''}: {text}" for text, ids in items.items()]
+        others = f"The others are in {out}. " if len(self.failures) < self.total else ""
         return DataError(
-            f"{len(lines)} of {self.total} {what} could not be {done}:\n  " + "\n  ".join(lines),
-            mend=f"The others are in {out}. Mend or remove these {what} and run it on them again.",
+            f"{len(self.failures)} of {self.total} {what} could not be {done}:\n  " + "\n  ".join(lines),
+            mend=f"{others}Mend or remove these {what} and run it on them again.",
         )
 
     def _report(self, item_id: str) -> None:
@@ -78,9 +85,11 @@ def find_scans(scans: Places, *, channels: int) -> list[Case]:
     DataError
         If there is none, two have one name, or a name cannot be used in a file name.
     """
-    cases = [case for place in as_paths(scans) for case in list_scans(place, channels=channels)]
+    places = as_paths(scans)
+    cases = [case for place in places for case in list_scans(place, channels=channels)]
     if not cases:
-        raise DataError(f"no scans found in {', '.join(map(str, as_paths(scans)))}")
+        where = f"no scans found in {', '.join(map(str, places))}" if places else "no scans are given"
+        raise DataError(where, mend="Give scans, or folders of scans.")
     for case_id, count in Counter(case.id for case in cases).items():
         if count > 1:
             raise DataError(
@@ -129,6 +138,8 @@ def guard_folder(
     mend = f"Give another folder for the {what}."
     if out.resolve() in taken:
         raise UsageError(f"--out {out}: holds the scans themselves or their labels", mend=mend)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: is a file, not a folder", mend=mend)
     out.mkdir(parents=True, exist_ok=True)
     if not (out / record).exists():
         stems, others = set(stems), set(others)

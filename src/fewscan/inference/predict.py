@@ -21,6 +21,7 @@ from fewscan import __version__
 from fewscan.data.case import Case
 from fewscan.data.geometry import Geometry
 from fewscan.data.image_io import image_suffix, write_image
+from fewscan.data.intensity import require_content
 from fewscan.data.prepare import PreparedScan, prepare_image
 from fewscan.data.store_format import content_digest
 from fewscan.files import write_atomically
@@ -124,6 +125,11 @@ def predict(
     removed = () if earlier is None else remove_outdated(out)
     replaced = earlier_files(out, [case.id for case in cases], earlier)
 
+    def read(case: Case) -> PreparedScan:
+        scan = prepare_image(case.images, loaded.spec.plan, case_id=case.id)
+        require_content(scan.image, case_id=case.id)
+        return scan
+
     def segment(case: Case, scan: PreparedScan) -> _Segmented:
         started = time.perf_counter()
         restored = loaded.predict(scan.image, scan.meta, confidence=confidence, largest_component=largest_component)
@@ -135,7 +141,7 @@ def predict(
         work_through(
             cases,
             outcome,
-            read=lambda case: prepare_image(case.images, loaded.spec.plan, case_id=case.id),
+            read=read,
             work=segment,
             write=lambda case, segmented: _write(out, replaced[case.id], case, segmented),
         )

@@ -5,6 +5,7 @@ predict``.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -36,7 +37,8 @@ class Predictor:
     Attributes
     ----------
     network : nn.Module
-        In evaluation mode.
+        In evaluation mode. One whose attribute ``whole_scans`` is true is shown scans whole, padded to at least the
+        patch, and told where they have data: ``network(images, inside=...)``, (B, 1, *axes), 0 in the padding.
     spec : ModelSpec
         What the network was trained for.
     device : torch.device
@@ -111,11 +113,15 @@ class Predictor:
             If the network gives numbers that are not finite.
         """
         plan, window = self.spec.plan, self.spec.plan.patch_size
+        layout = best_layout(plan.dimensions, self.device, self.dtype)
+        network: Callable[[Tensor], Tensor] = self.network
+        shown = torch.from_numpy(np.require(image, requirements=["C", "W"]))  # a copy of a read-only memory map
         if getattr(self.network, "whole_scans", False):  # one window, centred on the scan as in training
             window = tuple(max(sides) for sides in zip(window, image.shape[1:], strict=True))
+            network, shown, background = _told_padding(network, layout), _with_inside(shown), (*background, 0.0)
         found = predict_probabilities(
-            self.network,
-            torch.from_numpy(np.require(image, requirements=["C", "W"])),  # a copy of a read-only memory map
+            network,
+            shown,
             patch_size=window,
             overlap=self.overlap,
             batch_size=max(1, BATCH_VOXELS // math.prod(window)),
@@ -124,7 +130,7 @@ class Predictor:
             views=self.views,
             device=self.device,
             dtype=self.dtype,
-            memory_format=best_layout(plan.dimensions, self.device, self.dtype),
+            memory_format=layout,
         )
         return require_finite(found, "the network's output")
 
@@ -154,3 +160,18 @@ class Predictor:
             confidence=confidence,
             largest_component=largest_component,
         )
+
+
+def _with_inside(image: Tensor) -> Tensor:
+    """Return an image (C, *axes) with one more channel of ones, which the sliding window pads and turns with it."""
+    return torch.cat([image, torch.ones_like(image[:1])])
+
+
+def _told_padding(network: Callable[..., Tensor], layout: torch.memory_format) -> Callable[[Tensor], Tensor]:
+    """Return a network of images and ``inside`` as one of windows of images made by `_with_inside`."""
+
+    def call(windows: Tensor) -> Tensor:
+        images, inside = windows[:, :-1].contiguous(memory_format=layout), windows[:, -1:]
+        return network(images, inside=(inside > 0.5).float())  # views of other contrast round
+
+    return call

@@ -96,6 +96,33 @@ def axis_spans(size: int, window: int, *, overlap: float, device: torch.device |
     )
 
 
+def window_weight(spans: Sequence[Span]) -> Tensor:
+    """Return the blending weights of the voxels that a window covers, given its span along every axis."""
+    weight = torch.ones((), device=spans[0].weight.device)
+    for span in spans:
+        weight = weight[..., None] * span.weight
+    return weight
+
+
+def average_over_views(classify: Callable[[Tensor], Tensor], batch: Tensor, views: Sequence[View]) -> Tensor:
+    """Return the mean of what ``classify`` gives for each view of a batch, moved back; without views, for the batch.
+
+    Parameters
+    ----------
+    classify : callable
+        From images (B, C, *axes) to probabilities (B, classes, *axes).
+    batch : Tensor (B, C, *axes)
+    views : sequence of View
+    """
+    if not views:
+        return classify(batch)
+    found = torch.zeros(())
+    for index, view in enumerate(views):
+        probabilities = view.inverse(classify(view.forward(batch)))
+        found = probabilities if index == 0 else found + probabilities
+    return found / len(views)
+
+
 def check_overlap(overlap: float) -> None:
     """Raise `UsageError` for an overlap outside [0, 1)."""
     if not 0 <= overlap < 1:
@@ -169,7 +196,7 @@ def predict_probabilities(
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         for spans in _batches(product(*axes), batch_size):
             batch = torch.stack([_cut(image, chosen, empty) for chosen in spans])
-            found = _average_over_views(classify, batch, views, slice_axis)
+            found = _predict_windows(classify, batch, views, slice_axis)
             if result is None:
                 shape = (found.shape[1], *image.shape[1:])
                 result = torch.zeros(shape, device=_accumulation_device(shape, device))
@@ -207,21 +234,13 @@ def _cut(image: Tensor, spans: tuple[Span, ...], empty: Tensor) -> Tensor:
     return window
 
 
-def _average_over_views(
+def _predict_windows(
     classify: Callable[[Tensor], Tensor], batch: Tensor, views: Sequence[View], slice_axis: int | None
 ) -> Tensor:
     """Return float32 probabilities (B, classes, *window) of a batch of windows."""
-    if slice_axis is not None:
-        batch = batch.squeeze(slice_axis + 2)
-    if views:
-        found = torch.zeros(())
-        for index, view in enumerate(views):
-            probabilities = view.inverse(classify(view.forward(batch)))
-            found = probabilities if index == 0 else found + probabilities
-        found = found / len(views)
-    else:
-        found = classify(batch)
-    return found if slice_axis is None else found.unsqueeze(slice_axis + 2)
+    if slice_axis is None:
+        return average_over_views(classify, batch, views)
+    return average_over_views(classify, batch.squeeze(slice_axis + 2), views).unsqueeze(slice_axis + 2)
 
 
 def _accumulation_device(shape: Sequence[int], device: torch.device) -> torch.device:
@@ -234,9 +253,7 @@ def _accumulation_device(shape: Sequence[int], device: torch.device) -> torch.de
 
 def _blend(result: Tensor, probabilities: Tensor, spans: tuple[Span, ...]) -> None:
     """Add one window's weighted probabilities (classes, *window) to the result, in place."""
-    weight = torch.ones((), device=probabilities.device)
-    for span in spans:
-        weight = weight[..., None] * span.weight
+    weight = window_weight(spans)
     inside = probabilities[(slice(None), *(span.window for span in spans))]
     target = result[(slice(None), *(span.image for span in spans))]
     if target.device == inside.device:

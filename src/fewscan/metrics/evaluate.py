@@ -18,10 +18,10 @@ from fewscan.data.workers import ShowProgress, available_workers
 from fewscan.errors import DataError, FewscanError
 from fewscan.metrics.case_scores import ABSENT, ClassScores, score_case
 from fewscan.metrics.evaluation import Evaluation
-from fewscan.metrics.joined import RECORD_NAME, join_values, recorded_classes
+from fewscan.metrics.joined import RECORD_NAME, baseline_values, join_values, recorded_classes
 from fewscan.metrics.pairing import Pair, Pairing, pair_files
 from fewscan.metrics.summary import check_means, columns, compare, summarise
-from fewscan.metrics.trained_on import among, recorded_training_cases
+from fewscan.metrics.trained_on import TrainingCases, among, recorded_training_cases
 
 
 def evaluate(
@@ -49,7 +49,8 @@ def evaluate(
     predictions, labels : path
         See `pair_files`.
     baseline : path, optional
-        Other predictions of the same cases, for a paired comparison.
+        Other predictions of the same cases, for a paired comparison. Their label values are joined as those of the
+        truth (`fewscan.metrics.joined`), so that both are scored on the same classes.
     out : path, optional
         Folder for the tables. Unless told, that of the predictions if it is one that `fewscan.predict` wrote to, so
         that a report shows them; nothing is written into a folder of anything else.
@@ -65,7 +66,7 @@ def evaluate(
     largest_component : bool
         Keep only the largest connected component of every class of predictions and baseline before scoring.
     join_classes : bool
-        Join label values of the truth as the model that made the predictions joins them (`fewscan.metrics.joined`).
+        Join label values of truth and baseline as the model that made the predictions joins them.
     workers : int, optional
         Threads; as many as there are processors unless told.
     progress : ShowProgress, optional
@@ -80,7 +81,7 @@ def evaluate(
     ------
     DataError
         For missing or unreadable files, label values that are none, and grids that differ between prediction and
-        label; one error for all cases.
+        label; one error for all cases. For a baseline that joins label values which the predictions keep apart.
     """
     predictions, labels = Path(predictions), Path(labels)
     found = pair_files(predictions, labels, case_ids=case_ids, allow_missing=allow_missing)
@@ -90,15 +91,19 @@ def evaluate(
         found, others = _common(found, against)
     pairs = found.pairs
     joined, recorded = recorded_classes(predictions) if join_classes else ({}, {})
+    rejoined = baseline_values(predictions, Path(baseline)) if join_classes and baseline is not None else {}
     known_names = recorded if joined else found.names or recorded
     class_names = dict(known_names if names is None else names)
     score = partial(score_pair, declared=class_names.keys(), joined=joined, largest_component=largest_component)
-    scored = _score_all(score, [*pairs, *others], workers=workers, progress=progress)
+    jobs = [partial(score, pair) for pair in pairs]
+    jobs += [partial(score, pair, predicted_as=rejoined) for pair in others]
+    scored = _score_all(jobs, workers=workers, progress=progress)
     values = sorted(class_names.keys() | {row.value for rows in scored for row in rows} - {0})
     scores = _complete(scored[: len(pairs)], pairs, values)
     table = columns(scores, class_names)
-    rows = summarise(table)
+    rows = summarise(table, patients=found.patients)
     known = recorded_training_cases(predictions)
+    theirs = TrainingCases() if baseline is None else recorded_training_cases(Path(baseline))
     ids = [pair.case_id for pair in pairs]
     comparison = (
         compare(table, columns(_complete(scored[len(pairs) :], others, values), class_names), patients=found.patients)
@@ -122,6 +127,11 @@ def evaluate(
         digests={pair.case_id: content_digest(pair.prediction) for pair in pairs},
         trained_on=among(ids, known.labelled),
         validated_on=among(ids, known.validation),
+        seen_unlabelled=among(ids, known.unlabelled),
+        baseline_trained_on=among(ids, theirs.labelled),
+        baseline_validated_on=among(ids, theirs.validation),
+        baseline_seen_unlabelled=among(ids, theirs.unlabelled),
+        baseline_joined=rejoined,
     )
     place = predictions if out is None and (predictions / RECORD_NAME).is_file() else out
     if write and place is not None:
@@ -134,13 +144,14 @@ def score_pair(
     *,
     declared: Collection[int] = (),
     joined: Mapping[int, int] = MappingProxyType({}),
+    predicted_as: Mapping[int, int] = MappingProxyType({}),
     largest_component: bool = False,
 ) -> list[ClassScores]:
     """Read and score one case: the declared values and those found in either file; see `evaluate`.
 
-    ``joined`` replaces values of the true label, see `fewscan.metrics.joined`.
+    ``joined`` replaces values of the true label, ``predicted_as`` of the prediction; see `fewscan.metrics.joined`.
     """
-    prediction, predicted_values = _read_labels(pair.prediction)
+    prediction, predicted_values = _read_labels(pair.prediction, predicted_as)
     truth, true_values = _read_labels(pair.label, joined)
     distance = grid_distance_vox(truth.geometry, prediction.geometry)
     if distance > TOLERANCE_VOX:
@@ -171,20 +182,19 @@ def _read_labels(path: Path, joined: Mapping[int, int] = MappingProxyType({})) -
 
 
 def _score_all(
-    score: Callable[[Pair], list[ClassScores]],
-    pairs: Sequence[Pair],
+    jobs: Sequence[Callable[[], list[ClassScores]]],
     *,
     workers: int | None,
     progress: ShowProgress | None,
 ) -> list[list[ClassScores]]:
-    """Score all pairs, in their order; the failures of all are one error.
+    """Run all jobs, and return their scores in the same order; the failures of all are one error.
 
     Threads, not processes: numpy and scipy let go of the interpreter's lock, and nothing has to start.
     """
-    show: AbstractContextManager[Any] = nullcontext() if progress is None else progress("evaluate", len(pairs))
+    show: AbstractContextManager[Any] = nullcontext() if progress is None else progress("evaluate", len(jobs))
     failures = []
     with ThreadPoolExecutor(workers or available_workers()) as pool, show as shown:
-        futures = [pool.submit(score, pair) for pair in pairs]
+        futures = [pool.submit(job) for job in jobs]
         try:
             for future in as_completed(futures):
                 if shown is not None:

@@ -19,11 +19,12 @@ from fewscan.metrics.jensen import JensenCheck
 from fewscan.metrics.patients import count_patients
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
 from fewscan.metrics.text_table import text_report
-from fewscan.metrics.trained_on import training_warnings
+from fewscan.metrics.trained_on import training_notes, training_warnings
 from fewscan.notebook import html_result, html_table
 
 SCORES_FILE, SUMMARY_FILE, COMPARISON_FILE = "scores.csv", "summary.csv", "comparison.csv"
 JSON_FILE = "evaluation.json"
+_BY_BASELINE = " by the baseline"
 _NOT_IN_JSON = {None: nan, "inf": inf, "-inf": -inf}
 
 
@@ -53,10 +54,17 @@ class Evaluation:
         Predictions that were compared with no label.
     not_test : tuple of str
         Those of them whose case has a label, but is no test case of the data set.
+    patients : mapping of str to str
+        Patient of the cases, where the labels' data set names one; see `fewscan.metrics.summary`.
     digests : mapping of str to str
         SHA-256 of the file that was scored, by case; empty where it was not recorded.
-    trained_on, validated_on : tuple of str
-        Scored cases that the model learned from, or was validated on, as far as the predictions' record tells.
+    trained_on, validated_on, seen_unlabelled : tuple of str
+        Scored cases that the model learned from, was validated on, or saw without their labels, as far as the
+        predictions' record tells.
+    baseline_trained_on, baseline_validated_on, baseline_seen_unlabelled : tuple of str
+        The same of the baseline.
+    baseline_joined : mapping of int to int
+        Label values of the baseline that were scored as another, so that both have the same classes.
     """
 
     predictions: str
@@ -75,11 +83,31 @@ class Evaluation:
     digests: Mapping[str, str] = field(default_factory=dict)
     trained_on: tuple[str, ...] = ()
     validated_on: tuple[str, ...] = ()
+    seen_unlabelled: tuple[str, ...] = ()
+    baseline_trained_on: tuple[str, ...] = ()
+    baseline_validated_on: tuple[str, ...] = ()
+    baseline_seen_unlabelled: tuple[str, ...] = ()
+    baseline_joined: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What keeps these scores from being those of new scans, in plain sentences; mostly nothing."""
-        return training_warnings(len(self.case_ids), trained_on=self.trained_on, validated_on=self.validated_on)
+        count, theirs = len(self.case_ids), (self.baseline_trained_on, self.baseline_validated_on)
+        return (
+            *training_warnings(count, trained_on=self.trained_on, validated_on=self.validated_on),
+            *training_warnings(count, trained_on=theirs[0], validated_on=theirs[1], by=_BY_BASELINE),
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else a reader should know of how these scores came about, in plain sentences; mostly nothing."""
+        count = len(self.case_ids)
+        joined = ", ".join(f"{value} as {output}" for value, output in sorted(self.baseline_joined.items()))
+        return (
+            *training_notes(count, seen_unlabelled=self.seen_unlabelled),
+            *training_notes(count, seen_unlabelled=self.baseline_seen_unlabelled, by=_BY_BASELINE),
+            *((f"label values of the baseline scored by the classes of the predictions: {joined}",) if joined else ()),
+        )
 
     @property
     def case_ids(self) -> tuple[str, ...]:
@@ -111,7 +139,8 @@ class Evaluation:
             labels=self.labels,
             all_metrics=all_metrics,
         )
-        return "\n".join([text, *(f"\nWARNING: {warning}" for warning in self.warnings)])
+        lines = [f"WARNING: {warning}" for warning in self.warnings] + [f"note: {note}" for note in self.notes]
+        return "\n\n".join([text, *lines])
 
     def _repr_html_(self) -> str:
         shown = {"Dice": "dice", "Jaccard": "jaccard", "HD95 mm": "hd95_mm", "ASD mm": "asd_mm"}
@@ -123,18 +152,21 @@ class Evaluation:
             rows.append((label, str(dice.n), _shown(dice.mean, 3), interval, *numbers))
         head = ("class", "n", "Dice", "95 % interval", *list(shown)[1:])
         notes = [f"WARNING: {warning}" for warning in self.warnings]
+        notes += self.notes
         notes += [f"no prediction of {len(self.missing)} labelled cases"] if self.missing else []
         if self.comparison:
             notes.append("The paired tests against the baseline: table(), or comparison.csv after write().")
         places = {"predictions": self.predictions, "labels": self.labels}
         places |= {} if self.baseline is None else {"baseline": self.baseline}
-        title = f"Scores of {len(self.case_ids)} cases, means"
+        patients = count_patients(self.case_ids, self.patients)
+        over = f" over {patients} patients" if patients < len(self.case_ids) else ""
+        title = f"Scores of {len(self.case_ids)} cases, means{over}"
         return html_result(title, html_table(head, rows), notes=notes, places=places)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file; infinity and NaN encoded as the module says."""
         data = {item.name: getattr(self, item.name) for item in fields(self)}
-        data["cases"], data["warnings"] = len(self.case_ids), list(self.warnings)
+        data["cases"], data["warnings"], data["notes"] = len(self.case_ids), list(self.warnings), list(self.notes)
         data["names"] = {str(value): name for value, name in self.names.items()}
         data["means"] = {label: asdict(check) for label, check in self.means.items()}
         for name in ("scores", "summary", "comparison"):

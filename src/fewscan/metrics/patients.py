@@ -1,8 +1,26 @@
-"""Scans of one patient are alike, and tests take their pairs for independent: a patient's scores are averaged first."""
+"""Scans of one patient are alike, while tests and intervals take scores for independent: a patient's are averaged."""
 
 from collections.abc import Iterable, Mapping
+from math import isnan
 
 from fewscan.metrics.statistics import mean_of
+
+
+def patient_means(by_case: Mapping[str, float], patients: Mapping[str, str]) -> list[float]:
+    """Return the mean of every patient's scores, infinite if one of them is.
+
+    Parameters
+    ----------
+    by_case : mapping of str to float
+        Scores of the cases; NaN, of an absent class, counts for nothing, and who has nothing else is left out.
+    patients : mapping of str to str
+        Patient of each case; a case without one is a patient of its own.
+    """
+    cases: dict[tuple[bool, str], list[float]] = {}
+    for case, score in by_case.items():
+        if not isnan(score):
+            cases.setdefault(_unit(case, patients), []).append(score)
+    return [mean_of(scores) for scores in cases.values()]
 
 
 def over_patients(
@@ -13,19 +31,16 @@ def over_patients(
     Parameters
     ----------
     pairs : mapping of str to (float, float)
-        Scores of both methods by case.
+        Scores of both methods by case, none of them NaN.
     patients : mapping of str to str
-        Patient of each case; a case without one is a patient of its own.
+        See `patient_means`.
 
     Returns
     -------
     first, second : list of float
         Means over each patient's cases, infinite if one of them is.
     """
-    cases: dict[tuple[bool, str], list[tuple[float, float]]] = {}
-    for case, pair in pairs.items():
-        cases.setdefault(_unit(case, patients), []).append(pair)
-    first, second = ([mean_of([pair[k] for pair in scans]) for scans in cases.values()] for k in (0, 1))
+    first, second = (patient_means({case: pair[k] for case, pair in pairs.items()}, patients) for k in (0, 1))
     return first, second
 
 

@@ -31,7 +31,7 @@ def bootstrap_interval(
     Parameters
     ----------
     values : sequence of float
-        One score per case.
+        Independent scores: one per case, or per patient where some have several.
     confidence : float
         Wanted coverage.
     resamples, seed : int
@@ -77,7 +77,7 @@ class PairedTest:
     mean_difference, median_difference : float
         Of candidate minus baseline; infinite or NaN where infinite scores make it so.
     higher, lower : int
-        Pairs in which the candidate's value is the higher (lower) one; the others are equal.
+        Pairs in which the candidate's value is the higher (lower) one; the others are equal to twelve decimals.
     rank_biserial : float
         Effect size of the signed-rank test, (W+ - W-) / (W+ + W-), -1 (all lower) to 1 (all higher); Kerby 2014.
     p : float
@@ -112,8 +112,10 @@ def paired_test(candidate: Values, baseline: Values) -> PairedTest:
         return PairedTest(0, nan, nan, 0, 0, nan, nan)
     difference = np.zeros(first.size)
     np.subtract(first, second, out=difference, where=first != second)  # inf - inf is no difference here
-    # differences that are equal but for rounding must tie, or the exact test would rank the rounding errors
-    changed = np.round(difference[difference != 0], 12)
+    # differences that are equal but for rounding must tie, or the exact test would rank the rounding errors; what is
+    # nothing but rounding is no difference, and leaves nothing to rank
+    rounded = np.round(difference, 12)
+    changed = rounded[rounded != 0]
     ranks = stats.rankdata(np.abs(changed))
     total = float(ranks.sum())
     infinite_both_ways = np.isposinf(difference).any() and np.isneginf(difference).any()

@@ -5,8 +5,10 @@ Rules:
 - A class absent from truth and prediction has nothing to score: counted (`SummaryRow.absent`), never averaged.
 - An infinite distance (an empty prediction of a present class) makes the mean infinite. The row also gives the median,
   the number of infinite cases and, as a footnote only, the mean over the finite ones.
-- Where there are several classes, the row `ALL_CLASSES` averages per case over the classes present in it, and then
-  over cases; its interval and test are those of the cases.
+- Where there are several classes, the row `ALL_CLASSES` averages per case over the classes present in it, and then as
+  any class.
+- Where some patients have several scans, each patient's are averaged first: means, spread, intervals and tests are then
+  those of the patients, and counts those of the cases.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +21,7 @@ import numpy as np
 
 from fewscan.metrics.case_scores import HIGHER_IS_BETTER, METRICS, ClassScores
 from fewscan.metrics.jensen import JensenCheck, jensen_check
-from fewscan.metrics.patients import over_patients
+from fewscan.metrics.patients import over_patients, patient_means
 from fewscan.metrics.statistics import PairedTest, bootstrap_interval, holm, mean_of, paired_test
 
 ALL_CLASSES = "mean over classes"
@@ -47,11 +49,11 @@ class SummaryRow:
     n, absent, infinite : int
         Cases scored, cases without the class in truth and prediction, and those of the ``n`` with an infinite score.
     mean, standard_deviation, median : float
-        Over the ``n`` cases; the standard deviation is the sample's (n - 1).
+        Over the ``n`` cases, or the patients they are of; the standard deviation is the sample's (n - 1).
     low, high : float
-        95 % bootstrap interval of the mean; NaN if the mean is infinite or n < 2.
+        95 % bootstrap interval of the mean, drawn from the same; NaN if the mean is infinite or of fewer than two.
     mean_finite : float
-        Footnote: mean over the cases with a finite score only. Never report it as the mean.
+        Footnote: the mean of the finite scores only. Never report it as the mean.
     """
 
     label: str
@@ -76,7 +78,7 @@ class ComparisonRow:
     label, metric : str
         Class name (or `ALL_CLASSES`) and one of `TESTED_METRICS`.
     mean, baseline_mean : float
-        Over the compared pairs.
+        Over the compared pairs, of cases or of patients.
     improved, worse : int
         Cases, or patients, in which the predictions score better (worse) than the baseline.
     test : PairedTest
@@ -113,27 +115,31 @@ def columns(scores: Iterable[ClassScores], names: Mapping[int, str]) -> list[Col
     return table
 
 
-def summarise(table: Iterable[Column]) -> list[SummaryRow]:
-    """Summarise every column."""
+def summarise(table: Iterable[Column], *, patients: Mapping[str, str] = MappingProxyType({})) -> list[SummaryRow]:
+    """Summarise every column.
+
+    ``patients`` says whose scan each case is, where some have several; see `patient_means`.
+    """
     rows = []
     for label, metric, by_case in table:
-        values = [v for v in by_case.values() if not isnan(v)]
-        finite = [v for v in values if not isinf(v)]
-        infinite = len(values) - len(finite)
+        present = {case: value for case, value in by_case.items() if not isnan(value)}
+        finite = {case: value for case, value in present.items() if not isinf(value)}
+        infinite = len(present) - len(finite)
+        values = patient_means(present, patients)
         low, high = bootstrap_interval(values)
         rows.append(
             SummaryRow(
                 label=label,
                 metric=metric,
-                n=len(values),
-                absent=len(by_case) - len(values),
+                n=len(present),
+                absent=len(by_case) - len(present),
                 infinite=infinite,
                 mean=mean_of(values),
                 standard_deviation=nan if infinite or len(values) < 2 else float(np.std(values, ddof=1)),
                 median=float(np.median(values)) if values else nan,
                 low=low,
                 high=high,
-                mean_finite=mean_of(finite),
+                mean_finite=mean_of(patient_means(finite, patients)),
             )
         )
     return rows

@@ -36,10 +36,12 @@ def text_report(
     """Return headline, table of means (± standard deviation), notes, and the comparison with a baseline.
 
     Dice, HD95 and ASD in mm, unless ``all_metrics`` are wanted. ``not_test`` are those of the ``unscored`` whose case
-    has a label, but is no test case of ``labels``; ``patients`` is how many the cases are of.
+    has a label, but is no test case of ``labels``; ``patients`` is how many the cases are of, and over how many the
+    numbers are then averaged.
     """
     what = "largest component of each class" if largest_component else "predictions as they are"
-    lines = [f"{cases} {'case' if cases == 1 else 'cases'}, {what}; mean ± standard deviation", ""]
+    over = f" over {patients} patients, each averaged first" if patients < cases else ""
+    lines = [f"{cases} {'case' if cases == 1 else 'cases'}, {what}; mean ± standard deviation{over}", ""]
     lines += _class_table(summary, _ALL_COLUMNS if all_metrics else _MAIN_COLUMNS)
     notes = _notes(summary, means, missing, [case for case in unscored if case not in not_test])
     if not_test:
@@ -47,13 +49,12 @@ def text_report(
     lines += ["", *notes] if notes else []
     if comparison:
         shown = [row for row in comparison if all_metrics or row.metric in _MAIN_METRICS]
-        over = (
+        family = (
             f"all {len(comparison)} tests, of which {len(shown)} are shown"
             if len(shown) < len(comparison)
             else "all rows"
         )
-        tested = f" over {patients} patients, each averaged first" if patients < cases else ""
-        lines += ["", f"Against the baseline (Wilcoxon signed-rank{tested}, Holm over {over}):", *_comparison(shown)]
+        lines += ["", f"Against the baseline (Wilcoxon signed-rank{over}, Holm over {family}):", *_comparison(shown)]
     return "\n".join(lines)
 
 

@@ -108,13 +108,16 @@ class Combined(nn.Module):
             spacing_mm=options.spacing_mm,
         )
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, inside: Tensor | None = None) -> Tensor:
         """Return the logarithms of eq. 1, ``(batch, class, *size)`` in float32.
 
         Parameters
         ----------
         images : Tensor
             ``(batch, channels, *size)``: whole scans, centred.
+        inside : Tensor, optional
+            ``(batch, 1, *size)``: 1 where they have data, 0 in their padding, which does not count in the choice of
+            annotated scans; everywhere 1 unless told.
 
         Raises
         ------
@@ -124,7 +127,9 @@ class Combined(nn.Module):
             If the output of a network is not finite.
         """
         placed = self.atlases.on(images.shape[2:])
-        chosen = torch.stack([most_similar(placed, image, count=self.options.sources) for image in images])
+        inside = torch.ones_like(images[:, :1]) if inside is None else inside
+        each = zip(images, inside, strict=True)
+        chosen = torch.stack([most_similar(placed, *one, count=self.options.sources) for one in each])
         segmented, registered = self.halves(images, placed, chosen)
         mean = self.together(segmented, registered)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()

@@ -5,14 +5,14 @@ half: mean of the true masks of annotated scans, each laid onto the target. Scan
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from fewscan.inference.finite import require_finite
-from fewscan.inference.sliding_window import View, axis_spans
+from fewscan.inference.sliding_window import View, average_over_views, axis_spans, window_weight
 from fewscan.networks.layout import best_layout
 from fewscan.recipes.content_box import Box, content_box
 from fewscan.registration.atlases import Placed
@@ -69,33 +69,31 @@ def segmentation_half(
     return require_finite(result, "the output of the segmentation network")
 
 
-def _by_window(network: nn.Module, images: Tensor, views: Sequence[View], patch_size: Sequence[int]) -> Tensor:
-    """Return the weighted mean over overlapping windows, for images of one size."""
+def _by_window(
+    network: Callable[[Tensor], Tensor], images: Tensor, views: Sequence[View], patch_size: Sequence[int]
+) -> Tensor:
+    """Return the weighted mean over overlapping windows, for images of one size.
+
+    As `predict_probabilities` for each of them, but for rounding: that multiplies and adds in one step.
+    """
     sizes = zip(images.shape[2:], patch_size, strict=True)
     axes = [axis_spans(side, window, overlap=OVERLAP, device=images.device) for side, window in sizes]
     at_once = max(1, VOXELS_AT_ONCE // math.prod(patch_size))
+    layout = best_layout(images.ndim - 2, images.device, torch.float32)
+
+    def classify(windows: Tensor) -> Tensor:
+        return network(windows.contiguous(memory_format=layout)).float().softmax(1)
+
     result: Tensor | None = None
     for spans in product(*axes):
         place = (slice(None), slice(None), *(span.image for span in spans))
-        weight = torch.ones((), device=images.device)
-        for span in spans:
-            weight = weight[..., None] * span.weight
-        found = torch.cat([_mean_over(network, part, views) for part in torch.split(images[place], at_once)])
+        parts = torch.split(images[place], at_once)
+        found = torch.cat([average_over_views(classify, part, views) for part in parts])
         if result is None:
             result = torch.zeros((len(images), found.shape[1], *images.shape[2:]), device=images.device)
-        result[place] += found * weight
+        result[place] += found * window_weight(spans)
     assert result is not None  # noqa: S101 - an image has at least one window
     return result
-
-
-def _mean_over(network: nn.Module, windows: Tensor, views: Sequence[View]) -> Tensor:
-    layout = best_layout(windows.ndim - 2, windows.device, torch.float32)
-    total = torch.zeros(())
-    for view in views:
-        seen = view.forward(windows).contiguous(memory_format=layout)
-        found = view.inverse(network(seen).float().softmax(1)).contiguous()
-        total = found if total.ndim == 0 else total.add_(found)
-    return total / len(views)
 
 
 @torch.no_grad()

@@ -234,6 +234,7 @@ class JointTraining:
             "hyper": self.settings.hyper,
             "rounds": last,
             "labelled": list(self.split.labelled),
+            "unlabelled": sorted(self.split.unlabelled),  # a round may train on some of them
             "seed": self.settings.seed,
         }
         spec = spec.model_copy(update={"method": self.settings.method, "details": details})

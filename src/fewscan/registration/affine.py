@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fewscan.data.geometry import Geometry
 from fewscan.data.grids import centre_mm
+from fewscan.data.intensity import require_content
 from fewscan.data.itk import last_line, simpleitk
 from fewscan.data.itk_image import affine_matrix, affine_transform, to_itk
 from fewscan.data.prepare import PreparedScan
@@ -95,8 +96,7 @@ def affine_alignment(moving: PreparedScan, fixed: PreparedScan, *, start: Matrix
 def _require_comparable(moving: PreparedScan, fixed: PreparedScan, start: Matrix) -> None:
     """Raise `DataError` for a constant image, or scans that do not overlap from the start."""
     for scan in (moving, fixed):
-        if scan.image[0].min() == scan.image[0].max():
-            raise DataError(f"case {scan.meta.case_id}: its image is constant", mend="leave the scan out")
+        require_content(scan.image[:1], case_id=scan.meta.case_id)
     to_moving = start @ fixed.meta.prepared.affine()
     index = affine_field(np.linalg.inv(moving.meta.prepared.affine()) @ to_moving, fixed.meta.prepared.size)
     last = np.reshape(moving.meta.prepared.size, (-1,) + (1,) * (index.ndim - 1)) - 1

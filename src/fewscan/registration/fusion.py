@@ -57,20 +57,28 @@ def local_similarity(
     window: int = 3,
     power: float = 2.0,
     seen: Tensor | None = None,
+    inside: Tensor | None = None,
 ) -> Tensor:
     """Return the mean class probabilities, weighted by `similarity_weights`; arguments as there and of `majority`."""
-    return weighted_mean(warped, similarity_weights(images, target, window=window, power=power, seen=seen))
+    weights = similarity_weights(images, target, window=window, power=power, seen=seen, inside=inside)
+    return weighted_mean(warped, weights)
 
 
 def similarity_weights(
-    images: Tensor, target: Tensor, *, window: int, power: float, seen: Tensor | None = None
+    images: Tensor,
+    target: Tensor,
+    *,
+    window: int,
+    power: float,
+    seen: Tensor | None = None,
+    inside: Tensor | None = None,
 ) -> Tensor:
     r"""Return how much each atlas counts at each voxel, relative to the one that fits best there.
 
     .. math:: w_n(x) = s_n(x) \left(\frac{\min_m d_m(x) + eps}{d_n(x) + eps}\right)^{power}
 
     d_n(x) is the mean squared difference of atlas and target over the window around x and over the channels, as far as
-    the atlas has data there; s_n is ``seen``. The minimum (over atlases with data) only keeps the powers in range; the
+    both have data there; s_n is ``seen``. The minimum (over atlases with data) only keeps the powers in range; the
     weights are those of Artaechevarria et al. 2009 for the mean squared difference.
 
     Parameters
@@ -85,6 +93,8 @@ def similarity_weights(
         0 makes all atlases equal; the larger, the more the best one decides alone.
     seen : Tensor, optional
         ``(atlas, *spatial)``; everywhere unless told.
+    inside : Tensor, optional
+        ``(*spatial)``: 1 where the target has data, 0 in its padding; everywhere 1 unless told.
 
     Returns
     -------
@@ -94,14 +104,10 @@ def similarity_weights(
     images, target = at_least_float32(images), at_least_float32(target)
     difference = (images - target).square().mean(1, keepdim=True)
     box = window_mean(window, target.ndim - 1)
-    if seen is None:
-        distance, share = box(difference).squeeze(1), torch.ones_like(difference[:, 0])
-        known = distance
-    else:
-        share = seen.to(difference.dtype)
-        around = box(share.unsqueeze(1))
-        distance = (box(difference * share.unsqueeze(1)) / around.clamp_min(1e-6)).squeeze(1)
-        known = distance.masked_fill(share <= 0, torch.inf)
+    share = torch.ones_like(difference[:, 0]) if seen is None else seen.to(difference.dtype)
+    both = (share if inside is None else share * inside).unsqueeze(1)
+    distance = (box(difference * both) / box(both).clamp_min(1e-6)).squeeze(1)
+    known = distance.masked_fill(share <= 0, torch.inf)
     best = known.min(0).values + NEGLIGIBLE
     # where no atlas has data the minimum is infinite, and all weights are 0 by their share
     ratio = torch.where(best.isfinite(), best, 0) / (distance + NEGLIGIBLE)

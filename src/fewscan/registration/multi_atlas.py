@@ -5,6 +5,7 @@ atlases. Of many atlases it registers those most like the target before registra
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -93,13 +94,16 @@ class MultiAtlas(nn.Module):
         self.network, self.atlases = network, atlases
         self.classes, self.hyper = classes, hyper
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, inside: Tensor | None = None) -> Tensor:
         """Return the logarithms of the fused probabilities, ``(batch, class, *size)`` in float32.
 
         Parameters
         ----------
         images : Tensor
             ``(batch, channels, *size)``: whole scans, centred.
+        inside : Tensor, optional
+            ``(batch, 1, *size)``: 1 where they have data, 0 in their padding, which has no part in anything that
+            compares images; everywhere 1 unless told.
 
         Raises
         ------
@@ -108,26 +112,26 @@ class MultiAtlas(nn.Module):
         DataError
             If a displacement is not finite.
         """
-        placed = self._placed(images)
-        fused = torch.stack([self._fuse(self._laid(placed, image), image) for image in images])
+        placed, inside = self._placed(images), _all_inside(images) if inside is None else inside
+        fused = torch.stack([self._fuse(self._laid(placed, *one), *one) for one in zip(images, inside, strict=True)])
         return fused.clamp_min(torch.finfo(fused.dtype).tiny).log()
 
-    def warped_labels(self, images: Tensor) -> Tensor:
+    def warped_labels(self, images: Tensor, inside: Tensor | None = None) -> Tensor:
         """Return the labels of the chosen atlases on every image, as probabilities ``(batch, atlas, class, *size)``.
 
         Arguments and errors as of `forward`.
         """
-        placed = self._placed(images)
-        return torch.stack([self._laid(placed, image).labels for image in images])
+        placed, inside = self._placed(images), _all_inside(images) if inside is None else inside
+        return torch.stack([self._laid(placed, *one).labels for one in zip(images, inside, strict=True)])
 
     def _placed(self, images: Tensor) -> Placed:
         if len(self.atlases) == 0:
             raise UsageError("multi-atlas segmentation without an atlas", mend="Label at least one scan.")
         return self.atlases.on(images.shape[2:])
 
-    def _laid(self, placed: Placed, image: Tensor) -> Laid:
+    def _laid(self, placed: Placed, image: Tensor, inside: Tensor) -> Laid:
         """Register the atlases that are most like the image to it."""
-        chosen = most_similar(placed, image, count=self.hyper.atlases)
+        chosen = most_similar(placed, image, inside, count=self.hyper.atlases)
         return lay_atlases(
             self.network,
             placed,
@@ -136,13 +140,13 @@ class MultiAtlas(nn.Module):
             classes=self.classes,
             voxels_at_once=VOXELS_AT_ONCE,
             with_images=True,
-            correct=self._refined if self.hyper.refine_steps else None,
+            correct=partial(self._refined, inside=inside) if self.hyper.refine_steps else None,
         )
 
-    def _refined(self, fields: Tensor, pairs: Pairs) -> Tensor:
-        """Return the fields after optimisation, each pair on its own."""
+    def _refined(self, fields: Tensor, pairs: Pairs, *, inside: Tensor) -> Tensor:
+        """Return the fields after optimisation, each pair on its own; all have one fixed scan."""
         hyper = self.hyper
-        pairs = pairs._replace(fixed_inside=torch.ones_like(pairs.moving_inside))  # type: ignore[arg-type]
+        pairs = pairs._replace(fixed_inside=inside.expand(len(fields), *inside.shape))
         refined = [
             refine(
                 fields[k : k + 1],
@@ -156,28 +160,39 @@ class MultiAtlas(nn.Module):
         ]
         return torch.cat(refined)
 
-    def _fuse(self, laid: Laid, image: Tensor) -> Tensor:
+    def _fuse(self, laid: Laid, image: Tensor, inside: Tensor) -> Tensor:
         """Return the probabilities ``(class, *size)``."""
         hyper = self.hyper
         with torch.autocast(image.device.type, enabled=False):
             if hyper.fusion == "local_similarity":
-                options = {"window": hyper.fusion_window, "power": hyper.fusion_power}
-                return local_similarity(laid.labels, laid.images, image, seen=laid.seen, **options)  # type: ignore[arg-type]
+                return local_similarity(
+                    laid.labels,
+                    laid.images,
+                    image,
+                    window=hyper.fusion_window,
+                    power=hyper.fusion_power,
+                    seen=laid.seen,
+                    inside=inside.squeeze(0),
+                )
             return (majority if hyper.fusion == "majority" else average)(laid.labels, seen=laid.seen)
 
 
-def most_similar(placed: Placed, image: Tensor, *, count: int) -> Tensor:
+def most_similar(placed: Placed, image: Tensor, inside: Tensor, *, count: int) -> Tensor:
     """Return the indices of the atlases that correlate most with an image (channels, *size), in their own order.
 
-    What counts are the voxels where the atlas has data.
+    What counts are the voxels where both have data: atlas and, by ``inside`` (1, *size), image.
     """
     if len(placed.images) <= count:
         return torch.arange(len(placed.images), device=image.device)
     found = [
-        global_ncc(atlas[None], image[None], mask=inside)  # one at a time: correlations need little time
-        for atlas, inside in zip(placed.images, placed.inside, strict=True)
+        global_ncc(atlas[None], image[None], mask=there * inside)  # one at a time: correlations need little time
+        for atlas, there in zip(placed.images, placed.inside, strict=True)
     ]
     return torch.cat(found).topk(count).indices.sort().values
+
+
+def _all_inside(images: Tensor) -> Tensor:
+    return torch.ones_like(images[:, :1])
 
 
 def multi_atlas_spec(network: NetworkSpec, model: MultiAtlas) -> NetworkSpec:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fewscan.data.case import Case
 from fewscan.data.grids import require_same_grid
 from fewscan.data.image_io import read_image
+from fewscan.data.intensity import require_content
 from fewscan.data.label_map import count_values, integer_labels
 from fewscan.data.plan import Plan
 from fewscan.data.prepare import PreparedScan, prepare_channels, read_channels
@@ -98,10 +99,11 @@ def load_scan(case: Case, plan: Plan, *, labels: Path | None = None) -> LoadedSc
     Raises
     ------
     DataError
-        As `prepare_image`; and for labels on another grid, or that are no whole numbers.
+        As `prepare_image`; for a scan that is empty; and for labels on another grid, or that are no whole numbers.
     """
     channels, geometry = read_channels(case.images, case_id=case.id)
     prepared = prepare_channels(channels, geometry, plan, paths=case.images, case_id=case.id)
+    require_content(prepared.image, case_id=case.id)
     if labels is None:
         return LoadedScan(tuple(channels), prepared)
     image = read_image(labels)

@@ -1,6 +1,7 @@
 """From what a user points at (a data set or a prepared store) to a split, a plan and prepared scans."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from fewscan.data.draw import Choice
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
 from fewscan.data.split import Split, make_split
-from fewscan.errors import UsageError
+from fewscan.errors import DataError, UsageError
 from fewscan.progress import progress
 
 
@@ -65,7 +66,8 @@ class TrainingData:
     def first_channels(self, ids: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
         """Give the first channel (*axes) of one scan after the other, as stored or, from a prepared store, as prepared.
 
-        Other channels are not read. Scans as stored are turned to the orientation of the first.
+        Other channels are not read; scans as stored are turned to the orientation of the first. Scans that cannot be read
+        are passed over: preparing them tells all that is wrong.
         """
         if self.store is not None:
             yield from (self.store.case(case_id).image()[0] for case_id in ids)
@@ -76,9 +78,10 @@ class TrainingData:
         cases = {case.id: case for case in self.dataset}
         orientation: str | None = None
         for case_id in ids:
-            (channel,), geometry = read_channels(cases[case_id].images[:1], case_id=case_id)
-            orientation = orientation or orientation_of(geometry)
-            yield turn_to(geometry, orientation).array(channel)
+            with suppress(DataError):
+                (channel,), geometry = read_channels(cases[case_id].images[:1], case_id=case_id)
+                orientation = orientation or orientation_of(geometry)
+                yield turn_to(geometry, orientation).array(channel)
 
     def plan(
         self, split: Split, plan: Plan | None, planning: Mapping[str, Any] | None, *, needs_labels: bool = True

@@ -11,8 +11,8 @@ class RunLog:
     """Appends records to ``log.jsonl``.
 
     Two kinds of record: ``step`` (terms with value, weight and product; those of the second step as ``adversary``, in a
-    method that has one; loss; lr; seconds; samples per second; peak memory in MiB) and ``validation`` (Dice per class and
-    mean).
+    method that has one; loss; lr; seconds; samples per second; peak memory in MiB) and ``validation`` (Dice per class
+    and mean).
     """
 
     def __init__(self, path: Path) -> None:

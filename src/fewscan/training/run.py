@@ -191,6 +191,7 @@ def _prepare(
     """
     from fewscan.data.same_plan import require_same_plan
     from fewscan.methods.registry import trainable_class
+    from fewscan.training.same_scans import require_same_scans
     from fewscan.training.whole_scans import whole_scan_plan
 
     if store is not None and data.store is not None:
@@ -200,6 +201,7 @@ def _prepare(
         if data.store is None:
             require_same_plan(_place(run, data.path), run.plan, arrays_only=True)
     prepared = data.prepare(split, run.plan, _place(run, data.path))
+    require_same_scans(run.folder, prepared, split)
     if trainable_class(settings.method).whole_scans:  # only the prepared scans tell how large they are
         whole_scan_plan(run.plan, prepared, split).write(run.folder / "plan.yaml")
 

@@ -102,8 +102,8 @@ class TrainSettings(Settings):
         return augmentation(value) if isinstance(value, str) else value
 
 
-# Changing these between a run and its continuation changes none of the weights that training ends with; ``validate_every``
-# decides among which ``model_best.safetensors`` is chosen.
+# Changing these between a run and its continuation changes none of the weights that training ends with, but
+# ``validate_every`` decides among which ``model_best.safetensors`` is chosen.
 SAFE_ON_RESUME = frozenset({"validate_every", "checkpoint_every", "log_every"})
 
 

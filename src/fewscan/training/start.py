@@ -1,7 +1,7 @@
 """Assemble a training from its settings and carry it to its model file."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +72,11 @@ def start_training(
     dtype = resolve_precision(settings.precision, device)
     layout = best_layout(plan.dimensions, device, dtype)
     method = build_method(settings, plan)
+    seen: set[str] = set()
     if initial is not None:
-        method.predictor().load_state_dict(load_model(initial)[0].state_dict())
+        network, earlier = load_model(initial)
+        method.predictor().load_state_dict(network.state_dict())
+        seen.update(earlier.details.get("unlabelled", ()))
     streams = make_streams(store, split, plan, settings, method=type(method), masks=masks)
     method.remember(whole_scan(store.case(case_id), plan.patch_size) for case_id in split.labelled)
     method.to(device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's annotations
@@ -84,7 +87,9 @@ def start_training(
         write_json(run.folder / "environment.json", describe_environment(device))
     if method.uses_unlabelled and streams.unlabelled is None and not quiet:
         say(f"note: there are no unlabelled scans, so {settings.method} trains on the labelled ones alone")
-    spec = _model_spec(method, settings, split, plan)
+    if streams.unlabelled is not None:
+        seen.update(split.unlabelled)
+    spec = _model_spec(method, settings, split, plan, seen=seen)
     batches = BatchMaker(
         settings.augmentation,
         device=device,
@@ -107,7 +112,7 @@ def start_training(
             save_best=lambda network: save_model(run.folder / "model_best.safetensors", network, spec),
             on_step=lambda note: shown.advance(note=note),
         )
-        shown.advance(training.resume())
+        shown.go_on_from(training.resume())
         training.fit()
     if fabric.is_global_zero:
         save_model(run.folder / "model.safetensors", training.predictor, spec)
@@ -255,8 +260,10 @@ def _validator(
     return validate_registration
 
 
-def _model_spec(method: Method, settings: TrainSettings, split: Split, plan: Plan) -> ModelSpec:
-    """Return what the model file says about the model."""
+def _model_spec(
+    method: Method, settings: TrainSettings, split: Split, plan: Plan, *, seen: Collection[str]
+) -> ModelSpec:
+    """Return what the model file says about the model; ``seen`` are the cases whose images it saw without labels."""
     flips = settings.augmentation.flip_axes
     details = {
         # test-time views may flip only what training flipped
@@ -264,7 +271,10 @@ def _model_spec(method: Method, settings: TrainSettings, split: Split, plan: Pla
         "iterations": settings.iterations,
         "seed": settings.seed,
         "hyper": settings.hyper,
+        # read by fewscan.metrics.trained_on, also where the file has left its run and the split with it
         "labelled": list(split.labelled),
+        "validation": list(split.validation),
+        "unlabelled": sorted(seen),
         "annotation_cost": split.annotation_cost,
     }
     network = method.predictor_spec(network_spec(settings, plan))

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from fewscan.recipes.joint_record import RoundRecord
 from fewscan.pictures.curves import as_arrays
+from fewscan.recipes.joint_record import RoundRecord
 from fewscan.report.charts.style import COLOURS, chart
 from fewscan.report.document.content import Picture
 from fewscan.report.document.embed import svg

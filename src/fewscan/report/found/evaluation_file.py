@@ -13,6 +13,11 @@ from fewscan.metrics.statistics import PairedTest
 from fewscan.metrics.summary import ComparisonRow, SummaryRow
 from fewscan.report.found.kinds import read_json
 
+# of cases that either model saw in training; early versions wrote none, or only some
+_CASE_LISTS = tuple(
+    f"{whose}{what}" for whose in ("", "baseline_") for what in ("trained_on", "validated_on", "seen_unlabelled")
+)
+
 
 def read_evaluation(folder: Path) -> Evaluation | None:
     """Return the evaluation in a folder; None where there is none.
@@ -41,8 +46,9 @@ def read_evaluation(folder: Path) -> Evaluation | None:
             unscored=tuple(data["unscored"]),
             not_test=tuple(data.get("not_test", ())),
             digests=dict(data.get("digests", {})),
-            trained_on=tuple(data.get("trained_on", ())),
-            validated_on=tuple(data.get("validated_on", ())),
+            patients=dict(data.get("patients", {})),
+            baseline_joined={int(value): int(output) for value, output in data.get("baseline_joined", {}).items()},
+            **{name: tuple(data.get(name, ())) for name in _CASE_LISTS},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         text = f"{type(error).__name__}: {error}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fewscan.experiments.tables import Table
 from fewscan.metrics.case_scores import HIGHER_IS_BETTER
 from fewscan.metrics.evaluation import Evaluation
+from fewscan.metrics.patients import count_patients
 from fewscan.metrics.summary import SummaryRow, columns
 from fewscan.metrics.text_table import listed
 from fewscan.report.charts.distributions import box_chart
@@ -55,10 +56,14 @@ def summary_table(evaluation: Evaluation) -> Table:
 
 def _notes(evaluation: Evaluation, found: Mapping[tuple[str, str], SummaryRow]) -> list[str]:
     what = "the largest component of each class" if evaluation.largest_component else "the predictions as they are"
+    patients, over = count_patients(evaluation.case_ids, evaluation.patients), count(len(evaluation.case_ids), "case")
+    if patients < len(evaluation.case_ids):
+        over = f"{count(patients, 'patient')} ({over}, averaged for each patient first)"
     notes = [
-        f"Mean ± standard deviation over {count(len(evaluation.case_ids), 'case')}, of {what}; bootstrap interval of "
+        f"Mean ± standard deviation over {over}, of {what}; bootstrap interval of "
         "the mean Dice. RAVD: |predicted volume - true volume| / true volume. Distances: smaller is better."
     ]
+    notes += [f"{note[:1].upper()}{note[1:]}." for note in evaluation.notes]
     for label in dict.fromkeys(label for label, _ in found):
         row = found[label, "hd95_mm"]
         if row.absent:
