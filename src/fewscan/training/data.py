@@ -66,8 +66,8 @@ class TrainingData:
     def first_channels(self, ids: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
         """Give the first channel (*axes) of one scan after the other, as stored or, from a prepared store, as prepared.
 
-        Other channels are not read; scans as stored are turned to the orientation of the first. Scans that cannot be read
-        are passed over: preparing them tells all that is wrong.
+        Other channels are not read; scans as stored are turned to the orientation of the first. Scans that cannot be
+        read are passed over: preparing them tells all that is wrong.
         """
         if self.store is not None:
             yield from (self.store.case(case_id).image()[0] for case_id in ids)
