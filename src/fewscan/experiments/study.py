@@ -20,9 +20,9 @@ Everything in ``settings`` is stronger than a method's preset, and a method's ow
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from fewscan.settings import Settings, nearest_key
 
@@ -31,6 +31,26 @@ Amount = int | float | Literal["all"] | tuple[str, ...]
 
 # a study varies these itself, in keys of their own
 _VARIED = ("method", "preset", "seed")
+
+
+def _refuse_bare_ids(amounts: Any) -> Any:
+    loose = [item for item in amounts if isinstance(item, str) and item != "all"] if isinstance(amounts, list) else []
+    if loose:
+        msg = f"{loose[0]!r} is no amount; a list of ids is an amount by itself: [[{', '.join(loose)}]]"
+        raise ValueError(msg)
+    return amounts
+
+
+def _refuse_varied(settings: dict[str, Any]) -> dict[str, Any]:
+    for key in _VARIED:
+        if key in settings:
+            msg = f"{key} is varied by the study itself; set it beside methods, presets or seeds"
+            raise ValueError(msg)
+    return settings
+
+
+Amounts = Annotated[tuple[Amount, ...], BeforeValidator(_refuse_bare_ids), Field(min_length=1)]
+SharedSettings = Annotated[dict[str, Any], AfterValidator(_refuse_varied)]
 
 
 class MethodEntry(Settings):
@@ -60,8 +80,8 @@ class MethodEntry(Settings):
     label: str = ""
     predictor: str = ""
     preset: Preset | None = None
-    labelled: tuple[Amount, ...] | None = Field(None, min_length=1)
-    settings: dict[str, Any] = {}
+    labelled: Amounts | None = None
+    settings: SharedSettings = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -70,20 +90,6 @@ class MethodEntry(Settings):
             return data
         name = data.get("name") or data.get("method")
         return {**data, "name": name, "label": data.get("label") or name}
-
-    @field_validator("labelled", mode="before")
-    @classmethod
-    def _no_bare_ids(cls, value: Any) -> Any:
-        loose = [item for item in value if isinstance(item, str) and item != "all"] if isinstance(value, list) else []
-        if loose:
-            msg = f"{loose[0]!r} is no amount; a list of ids is an amount by itself: [[{', '.join(loose)}]]"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("settings")
-    @classmethod
-    def _leave_what_varies(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return _refuse_varied(value)
 
 
 class Study(Settings):
@@ -126,10 +132,10 @@ class Study(Settings):
     name: str
     data: str
     methods: tuple[MethodEntry, ...] = Field(min_length=1)
-    labelled: tuple[Amount, ...] = Field(min_length=1)
+    labelled: Amounts
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     presets: tuple[Preset, ...] = Field(("recommended",), min_length=1)
-    settings: dict[str, Any] = {}
+    settings: SharedSettings = {}
     validation: int | float | tuple[str, ...] = 0
     test: int | float | tuple[str, ...] | None = None
     checkpoint: Literal["last", "best"] = "last"
@@ -154,20 +160,6 @@ class Study(Settings):
                 msg = "a count, a fraction or a list is needed"
                 raise ValueError(msg)
         return value
-
-    @field_validator("labelled", mode="before")
-    @classmethod
-    def _no_bare_ids(cls, value: Any) -> Any:
-        loose = [item for item in value if isinstance(item, str) and item != "all"] if isinstance(value, list) else []
-        if loose:
-            msg = f"{loose[0]!r} is no amount; a list of ids is an amount by itself: [[{', '.join(loose)}]]"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("settings")
-    @classmethod
-    def _leave_what_varies(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return _refuse_varied(value)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -222,11 +214,3 @@ def _method_entry(item: Any, index: int) -> MethodEntry:
     if isinstance(item, MethodEntry):
         return item
     return MethodEntry.parse({"method": item} if isinstance(item, str) else item, source=f"methods[{index}]")
-
-
-def _refuse_varied(settings: dict[str, Any]) -> dict[str, Any]:
-    for key in _VARIED:
-        if key in settings:
-            msg = f"{key} is varied by the study itself; set it beside methods, presets or seeds"
-            raise ValueError(msg)
-    return settings
