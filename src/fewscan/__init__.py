@@ -15,6 +15,7 @@ _PUBLIC = {
     "load_dataset": "fewscan.data.layouts",
     "train": "fewscan.training.run",
     "predict": "fewscan.inference.predict",
+    "ensemble": "fewscan.inference.ensemble",
     "register": "fewscan.registration.register",
     "evaluate": "fewscan.metrics.evaluate",
     "compare": "fewscan.experiments.compare",
@@ -27,6 +28,7 @@ __all__ = [
     "FewscanError",
     "__version__",
     "compare",
+    "ensemble",
     "evaluate",
     "load_dataset",
     "make_report",
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from fewscan.data.layouts import load_dataset
     from fewscan.errors import FewscanError
     from fewscan.experiments.compare import compare
+    from fewscan.inference.ensemble import ensemble
     from fewscan.inference.predict import predict
     from fewscan.metrics.evaluate import evaluate
     from fewscan.registration.register import register

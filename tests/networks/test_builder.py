@@ -35,7 +35,7 @@ def test_another_network_that_cannot_take_the_patch_names_the_next_one_that_it_c
 
 def test_the_runs_own_architecture_is_not_refused_as_its_patch_is_rounded_up():
     build = NetworkBuilder(NetworkSpec(name="vnet"), patch_size=(40, 40), channels=1, classes=2)
-    assert build(NetworkSpec(name="vnet", options={"residual": True})).divisor == 16
+    assert build(NetworkSpec(name="vnet", options={"residual": True})).divisors == (16, 16)
 
 
 def test_a_fitted_spec_of_the_runs_architecture_keeps_the_options_that_are_not_named():

@@ -15,10 +15,10 @@ DEEPER = NetworkSpec(name="unet", options={"filters": [4, 8, 8, 8]})
 class Constant(nn.Module):
     """Answers every voxel with the same logits."""
 
-    def __init__(self, *logits: float, divisor: int = 1) -> None:
+    def __init__(self, *logits: float, divisors: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
         self.logits = torch.tensor(logits)
-        self.divisor = divisor
+        self.divisors = divisors
 
     def forward(self, images):
         return self.logits.view(1, -1, 1, 1).expand(len(images), -1, *images.shape[2:])
@@ -38,7 +38,8 @@ def test_a_sure_member_does_not_overflow():
 
 
 def test_sides_must_suit_every_member():
-    assert Ensemble([Constant(0.0, divisor=4), Constant(0.0, divisor=6)], [1, 1]).divisor == 12
+    members = [Constant(0.0, divisors=(4, 2)), Constant(0.0, divisors=(6, 1))]
+    assert Ensemble(members, [1, 1]).divisors == (12, 2)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -52,7 +53,7 @@ def test_its_spec_builds_one_that_takes_its_weights(dimensions):
     images = torch.randn(1, 2, *[16] * dimensions)
     with torch.no_grad():
         assert torch.equal(network(images), again(images))
-    assert network.divisor == again.divisor == 8
+    assert network.divisors == again.divisors == (8,) * dimensions
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_logits_and_divisor(name, options, dimensions, divisor):
     logits = network(torch.randn(2, 2, *size))
     assert logits.shape == (2, 3, *size)
     assert logits.requires_grad
-    assert network.divisor == divisor
+    assert network.divisors == (divisor,) * dimensions
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_transformers(name, options, divisor):
     network = build(name, options)
     side = 64 if name == "SwinUNETR" else 32
     assert network(torch.randn(1, 2, side, side)).shape == (1, 3, side, side)
-    assert network.divisor == divisor
+    assert network.divisors == (divisor, divisor)
 
 
 @pytest.mark.parametrize("name", ["UNet", "AttentionUnet", "DynUNet"])
 def test_networks_that_insist_on_an_architecture_have_a_default(name):
-    assert build(name, {}).divisor == 16
+    assert set(build(name, {}).divisors) == {16}
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_logits_have_the_size_of_the_images_and_every_weight_a_gradient(name, di
     assert logits.shape == (2, classes, *size)
     logits.square().mean().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
-    assert network.divisor == 4
+    assert network.divisors == (4,) * dimensions
 
 
 @pytest.mark.parametrize("name", network_names())

@@ -31,7 +31,7 @@ def test_thin_axes_can_be_spared():
         UNet(dimensions=3, channels=1, classes=2, options=UNetOptions(**options)),
         ResidualUNet(dimensions=3, channels=1, classes=2, options=ResidualUNetOptions(**options)),
     ):
-        assert (network.divisors, network.divisor) == ((4, 4, 2), 4)
+        assert network.divisors == (4, 4, 2)
         assert network(torch.randn(1, 1, 8, 8, 6)).shape == (1, 2, 8, 8, 6)
         assert [tuple(skip.shape[2:]) for skip in network.encode(torch.randn(1, 1, 8, 8, 6))][1] == (4, 4, 6)
         with pytest.raises(UsageError, match="an input of 8x8x5 is not a multiple of 4x4x2"):
@@ -64,7 +64,7 @@ def test_paper_defaults():
         "residual": False,
     }
     assert ResidualUNetOptions().dropout == 0.2
-    assert UNet(dimensions=2, channels=1, classes=2).divisor == 16
+    assert UNet(dimensions=2, channels=1, classes=2).divisors == (16, 16)
 
 
 def test_neither_residual_levels_nor_nearest_upsampling_change_a_parameter():

@@ -19,7 +19,7 @@ def test_parameters_as_published():
         variant = VNet(dimensions=3, channels=1, classes=2, options=VNetOptions(upsampling=upsampling))
         assert count(variant.decoder) + count(variant.head) == 2_898_850
         assert count(variant.encoder) == count(network.encoder)
-    assert network.divisor == 16
+    assert network.divisors == (16, 16, 16)
 
 
 def test_students_of_the_co_learning_paper_have_parameters_of_equal_names_and_shapes():

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 import fewscan
-from fewscan.cli import check, cohort, compare, demo, evaluate, methods, predict, prepare, register, report, train
+from fewscan.cli import (
+    check,
+    cohort,
+    compare,
+    demo,
+    ensemble,
+    evaluate,
+    methods,
+    predict,
+    prepare,
+    register,
+    report,
+    train,
+)
 from fewscan.errors import FewscanError, InterruptedRunError
 
 CTRL_C, BROKEN_PIPE = 130, 1
@@ -43,6 +56,7 @@ for command in (
     prepare.prepare,
     train.train,
     predict.predict,
+    ensemble.ensemble,
     register.register,
     evaluate.evaluate,
     compare.compare,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from fewscan.errors import UsageError
+from fewscan.networks.divisors import divisors_of, rounded_up
 from fewscan.networks.registry import NetworkSpec, build_network, fit_levels
 
 # each is the other's partner: up-sampling without weights, followed by the same convolution
@@ -68,13 +69,13 @@ class NetworkBuilder:
         return fit_levels(spec, self.patch_size)
 
     def _check_divides(self, network: nn.Module, spec: NetworkSpec) -> None:
-        divisors = getattr(network, "divisors", (getattr(network, "divisor", 1),) * len(self.patch_size))
-        fitting = [-(-side // divisor) * divisor for side, divisor in zip(self.patch_size, divisors, strict=True)]
-        if tuple(fitting) != self.patch_size:
+        divisors = divisors_of(network, len(self.patch_size))
+        fitting = rounded_up(self.patch_size, divisors)
+        if fitting != self.patch_size:
             raise UsageError(
                 f"network {spec.name!r} cannot take patches of {'x'.join(map(str, self.patch_size))}: their sides "
                 f"must be multiples of {'x'.join(map(str, divisors))}",
-                mend=f"The next larger size that fits is --set 'patch_size={fitting}'.",
+                mend=f"The next larger size that fits is --set 'patch_size={list(fitting)}'.",
             )
 
 

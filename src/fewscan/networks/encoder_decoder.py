@@ -56,9 +56,7 @@ class EncoderDecoder(nn.Module):
     Attributes
     ----------
     divisors : tuple of int
-        Spatial sizes must be a multiple of it, per axis.
-    divisor : int
-        The largest of them: enough for every axis.
+        What the sides of images must be multiples of, one per spatial axis.
     """
 
     def __init__(
@@ -82,7 +80,6 @@ class EncoderDecoder(nn.Module):
         self.decoder: Decoder = decoder  # type: ignore[assignment]
         self.head = CONVOLUTION[dimensions](self.decoder.widths[0], classes, 1)
         self.divisors = tuple(math.prod(axis) for axis in zip(*self.encoder.strides, strict=True))
-        self.divisor = math.lcm(*self.divisors)
         self._single_sample = any(isinstance(module, InstanceNorm) for module in encoder.modules())
 
     def encode(self, images: Tensor) -> list[Tensor]:

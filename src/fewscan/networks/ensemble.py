@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fewscan.losses.probabilities import at_least_float32
+from fewscan.networks.divisors import common_divisors
 from fewscan.networks.registry import ENSEMBLE, NetworkSpec, build_network
 from fewscan.settings import Settings
 
@@ -50,15 +51,15 @@ class Ensemble(nn.Module):
 
     Attributes
     ----------
-    divisor : int
-        Spatial sizes must be a multiple of it.
+    divisors : tuple of int
+        What the sides of images must be multiples of, one per spatial axis.
     """
 
     def __init__(self, members: Sequence[nn.Module], weights: Sequence[float]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.weights = [weight / sum(weights) for weight in weights]
-        self.divisor = math.lcm(*(int(member.divisor) for member in members))  # type: ignore[arg-type]
+        self.divisors = common_divisors([member.divisors for member in members])  # type: ignore[misc]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return eq. 1 for images ``(batch, channels, *spatial)``, in at least float32."""

@@ -51,8 +51,8 @@ class MonaiNetwork(nn.Module):
     ----------
     network : Module
         MONAI's network.
-    divisor : int
-        Spatial sizes must be a multiple of it.
+    divisors : tuple of int
+        What the sides of images must be multiples of, one per spatial axis; of MONAI's networks the same for all.
 
     Raises
     ------
@@ -89,7 +89,8 @@ class MonaiNetwork(nn.Module):
             ) from error
         except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
             raise UsageError(f"network {self.name!r} cannot be built from these options: {error}") from error
-        self.divisor = int(divisor) if divisor is not None else _divisor(maker, arguments)
+        side = int(divisor) if divisor is not None else _divisor(maker, arguments)
+        self.divisors = (side,) * dimensions
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``(batch, classes, *spatial)``; the first result where MONAI gives several.
@@ -99,7 +100,7 @@ class MonaiNetwork(nn.Module):
         UsageError
             If the images do not fit the network, or the network does not segment.
         """
-        check_images(images, name=self.name, channels=self.channels, divisors=(self.divisor,) * self.dimensions)
+        check_images(images, name=self.name, channels=self.channels, divisors=self.divisors)
         try:
             result = self.network(images)
         except ValueError as error:

@@ -1,7 +1,7 @@
 """Networks by name, with options that are checked.
 
 A segmentation network is a module whose ``forward`` turns images ``(batch, channels, *spatial)`` into logits
-``(batch, classes, *spatial)`` and whose ``divisor`` says what every spatial size must be a multiple of. The ``forward``
+``(batch, classes, *spatial)`` and whose ``divisors`` say what the sides of images must be multiples of. The ``forward``
 of a registration network turns a moving and a fixed image of any one size into displacement fields, see `MrRegNet`.
 """
 

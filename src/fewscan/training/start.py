@@ -22,6 +22,7 @@ from fewscan.methods.recipe import Recipe
 from fewscan.methods.registry import method_class, trainable_class
 from fewscan.networks.allocator import keep_freed_memory
 from fewscan.networks.builder import NetworkBuilder
+from fewscan.networks.divisors import divisors_of, rounded_up
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 from fewscan.networks.registry import NetworkSpec, fit_levels, fit_registration_levels
@@ -155,10 +156,8 @@ def fitted_plan(plan: Plan, settings: TrainSettings) -> Plan:
     wanted = plan.model_dump() | {"patch_size": settings.patch_size or plan.patch_size}
     plan = Plan.parse(wanted, source="settings")
     network = build_method(settings, plan).predictor()
-    # networks of MONAI have one divisor for all axes
-    divisors = getattr(network, "divisors", (getattr(network, "divisor", 1),) * plan.dimensions)
-    patch = tuple(-(-side // divisor) * divisor for side, divisor in zip(plan.patch_size, divisors, strict=True))
-    return plan.model_copy(update={"patch_size": patch})
+    patch_size = rounded_up(plan.patch_size, divisors_of(network, plan.dimensions))
+    return plan.model_copy(update={"patch_size": patch_size})
 
 
 def patch_spacing_mm(plan: Plan) -> tuple[float, ...] | None:
