@@ -11,7 +11,7 @@ from fewscan.errors import DataError
 from fewscan.experiments.tables import Table
 from fewscan.files import write_json
 from fewscan.metrics.evaluate import evaluate
-from fewscan.report.document.content import Code, Gallery, Note, Panels, Picture
+from fewscan.report.document.content import Code, Facts, Gallery, Note, Panels, Picture
 from fewscan.report.page import compose
 from fewscan.report.review import CONFIDENCE_RULE, DICE_RULE, NO_RULE
 
@@ -326,3 +326,14 @@ def test_a_score_of_volumes_is_said_only_where_there_are_enough_cases(tmp_path, 
     assert len(shown) == 3
     assert all(panels.facts.startswith("mean confidence 0.") for panels in shown)
     assert all(("volume score" in panels.facts) is (count == 6) for panels in shown)
+
+
+def test_the_members_of_an_ensemble_are_named(tmp_path, make_predictions, blocks_in):
+    folder = make_predictions(tmp_path, scored=False)
+    record = json.loads((folder / "prediction.json").read_text())
+    members = [{"method": "cps", "seed": 3}, {"method": "supervised", "seed": 0}]
+    write_json(folder / "prediction.json", record | {"method": "ensemble", "members": members})
+    report = compose(folder)
+    (facts,) = blocks_in(report, "prediction", Facts)
+    assert ("members", "cps, seed 3; supervised, seed 0") in facts.items
+    assert "An ensemble has no run of its own" in texts(blocks_in(report, "prediction", Note))

@@ -219,6 +219,7 @@ def _record(file: Path, predictor: Predictor, settings: dict[str, Any]) -> dict[
         "model_sha256": content_digest(file),
         "method": predictor.spec.method,
         "network": predictor.spec.network.model_dump(mode="json"),
+        "members": predictor.spec.details.get("members", []),
         KEY: training_cases(file, predictor.spec.details).to_json(),
         "settings": settings,
         "versions": {

@@ -203,10 +203,13 @@ def _prediction(predicted: Predicted) -> list[Block]:
     settings = {name: plain(value) for name, value in record.get("settings", {}).items()}
     facts = [("model", str(record.get("model"))), ("method", str(record.get("method")))]
     facts.append(("network", str(record.get("network", {}).get("name"))))
+    members = [f"{member['method']}, seed {member['seed']}" for member in record.get("members", [])]
+    facts += [("members", "; ".join(members))] if members else []
     facts.append(("classes", listed(list(predicted.names.values()), limit=20)))
     blocks: list[Block] = [Facts((*facts, *settings.items()))]
     if predicted.run is None:
-        blocks.append(Note("The training run is not beside the model any more, so that it is not shown here."))
+        why = "An ensemble has no run of its own" if members else "The training run is not beside the model any more"
+        blocks.append(Note(f"{why}, so that none is shown here."))
     return blocks
 
 
