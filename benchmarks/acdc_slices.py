@@ -4,8 +4,9 @@
 
 The slice is the middle one of those that hold a label, and the crop is centred on the labels' box in it. So the true
 annotation of every patient places the crop, of test and unlabelled patients too: it stands in for a heart detector
-that does not err, and results are to be read so. The 70 patients of ``train`` in splits.json become training cases, the
-10 of ``val`` test cases. patient074 and patient076 hold the same pixels and must be on one side.
+that does not err, and results are to be read so. Which 70 patients train and which 10 test is in splits/; other
+patients of the data set, and scans at end-systole, are left out. patient074 and patient076 hold the same pixels and
+must be on one side.
 """
 
 import argparse
@@ -18,18 +19,24 @@ from fewscan.data.layouts import load_dataset
 from fewscan.data.slices import write_slices
 
 SAME_PIXELS = {"patient074_ED", "patient076_ED"}
+SPLIT = Path(__file__).parent / "splits" / "acdc_slices.json"
 
 
 def end_diastole(source: Path) -> Dataset:
-    """Return the scans at end-diastole, those of the published validation part as test cases."""
+    """Return the scans of the split, all at end-diastole; those of the published validation part are test cases."""
     dataset = load_dataset(source)
-    parts = json.loads((source / "splits.json").read_text(encoding="utf-8"))
-    test = set(parts["val"])
+    parts = json.loads(SPLIT.read_text(encoding="utf-8"))
+    train, test = set(parts["train"]), set(parts["test"])
     if len(SAME_PIXELS & test) == 1:
         msg = f"{sorted(SAME_PIXELS)} hold the same pixels and are on two sides"
         raise ValueError(msg)
-    wanted = {case_id for ids in parts.values() for case_id in ids if case_id.endswith("_ED")}
-    cases = tuple(replace(case, part=Part.TEST if case.id in test else None) for case in dataset if case.id in wanted)
+    missing = sorted((train | test) - {case.id for case in dataset})
+    if missing:
+        msg = f"{source} lacks {', '.join(missing)}"
+        raise ValueError(msg)
+    cases = tuple(
+        replace(case, part=Part.TEST if case.id in test else None) for case in dataset if case.id in train | test
+    )
     return replace(dataset, cases=cases)
 
 

@@ -1,10 +1,10 @@
 """Try the settings of `fewscan register --classical` on pairs of TRAINING scans: no test scan may choose a default.
 
-    python benchmarks/classical_defaults.py DATA/Dataset004_Hippocampus --pairs 12 --seed 0
+    python benchmarks/classical_defaults.py DATA/Dataset004_Hippocampus --pairs 12 --seed 0 --out RESULT.json
 
 Metric of the affine stage, and smoothness of the demons' field after it. The affine map of a pair is found once per
 metric, so the seconds of demons are without it. One thread; on a machine that does other work they tell orders of
-magnitude. Results of several data sets go into one file.
+magnitude. A file that is there is added to, one entry for each data set.
 """
 
 import argparse
@@ -29,7 +29,6 @@ from fewscan.registration.classical import DEMONS_SMOOTHING_VOX, ClassicalRegist
 from fewscan.registration.one_pair import LoadedScan, load_scan, register_pair
 from fewscan.registration.quality import mean_dice
 from fewscan.training.environment import describe_environment
-from real_scans import RESULTS
 from registration_pairs import draw_pairs
 
 SMOOTHINGS = (1.0, 1.5, 2.0)
@@ -64,6 +63,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file for the results")
     arguments = parser.parse_args()
     dataset = load_dataset(arguments.data)
     ids = [case.id for case in dataset if case.part is not Part.TEST and case.label is not None]
@@ -88,7 +88,7 @@ def main() -> None:
         },
         "pairs": rows,
     }
-    path = RESULTS / "classical_defaults.json"
+    path: Path = arguments.out
     results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.write_text(json.dumps({**results, arguments.data.name: result}, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result["mean"], indent=1), file=sys.stderr)

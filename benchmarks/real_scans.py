@@ -2,8 +2,10 @@
 
     python benchmarks/real_scans.py hippocampus_all --data DATA --out RUNS --seeds 0 1 2
 
-DATA holds the data sets by name (Dataset004_Hippocampus, ...). Every result holds the commands, the machine, the
-seconds and the scores; see the list of experiments below. Finished ones are kept, so a stopped call can be repeated.
+DATA holds the data sets by name (Dataset004_Hippocampus, ...), as `lay_out.py` and the scripts that cut slices make
+them. The experiments are hippocampus_all, hippocampus_first4, hippocampus_slices_2 and left_atrium_16. Every result
+holds the commands, the machine, the seconds and the scores, and lies in RUNS; those of this repository were written
+with ``--results benchmarks/results``. Finished ones are kept, so a stopped call can be repeated.
 """
 
 import argparse
@@ -15,8 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-RESULTS = Path(__file__).parent / "results"
 
 # data set, options of `train`, options of `predict`
 EXPERIMENTS: dict[str, dict[str, Any]] = {
@@ -99,18 +99,21 @@ def run_named(
     parser.add_argument("experiments", nargs="+", choices=sorted(experiments))
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and stores")
+    parser.add_argument("--results", type=Path, help="folder for the results; default: that of --out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--extra", nargs=argparse.REMAINDER, default=[], help="further options of `fewscan train`")
     arguments = parser.parse_args()
+    results: Path = arguments.results or arguments.out
+    results.mkdir(parents=True, exist_ok=True)
     for name in arguments.experiments:
         for seed in arguments.seeds:
-            path = RESULTS / f"{prefix}{name}-seed{seed}.json"
+            path = results / f"{prefix}{name}-seed{seed}.json"
             if path.is_file():
-                print(f"{path.name}: kept")
+                print(f"{path}: kept")
                 continue
             result = run(name, data=arguments.data, runs=arguments.out, seed=seed, extra=arguments.extra)
             path.write_text(json.dumps(result, indent=2) + "\n")
-            print(f"{path.name}: written")
+            print(f"{path}: written")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 DATA holds the data sets by name (Dataset004_Hippocampus, ...). The pairs are those of `registration_pairs`, of test
 scans that no training reads; the classical anchors on the same pairs are in ``registration_anchors.py``. Every result
-holds the commands, the machine, the settings and every pair; finished ones are kept.
+holds the commands, the machine, the settings and every pair, and lies in RUNS; those of this repository were written
+with ``--results benchmarks/results``. Finished ones are kept.
 """
 
 import csv
