@@ -12,7 +12,7 @@ author = "The fewscan developers"
 copyright = "the fewscan developers, Apache-2.0"
 release = version = fewscan.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "method_pages", "module_pages"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "kept_files", "method_pages", "module_pages"]
 exclude_patterns = ["_build", "_ext", "_static"]
 html_theme = "furo"
 html_static_path = ["_static"]

@@ -4,13 +4,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from fewscan.cli.app import app
 from fewscan.cli.method_details import describe
 from fewscan.methods.registry import trainable_names
 
 pytest.importorskip("sphinx", reason="the extra docs is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "_ext"))
 
+import command_pages
+import kept_files
 import method_pages
 import module_pages
 from pages import write_pages
@@ -73,6 +77,32 @@ def test_every_package_has_a_page_with_its_modules():
     assert ".. automodule:: fewscan.seeding\n" in pages["fewscan.rst"]
 
 
+def test_the_page_of_the_command_line_has_every_command_and_option():
+    page = module_pages.reference_pages()["command_line.md"]
+    for name, command in typer.main.get_command(app).commands.items():
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        for parameter in command.params:
+            shown = ", ".join(parameter.opts) if parameter.param_type_name == "option" else parameter.name.upper()
+            assert f"| `{shown}` |" in section or f"| `{parameter.metavar}` |" in section, (name, shown)
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("predict", "| `--views` | INTEGER, 1 or more | `1` | Average"),
+        ("register", "| `--refine` | INTEGER, 0 or more | `0` | Steps"),
+        ("register", "| `--max-folds` | NUMBER, 0 to 1 | `0.005` | Share"),
+        ("train", "| `--set` | KEY=VALUE |  | One setting"),
+        ("train", "| `--resume` |  |  | Continue"),
+        ("train", "\nfewscan train DATA --out OUT [OPTIONS]\n"),
+        ("predict", "\nfewscan predict RUN SCANS... --out OUT [OPTIONS]\n"),
+        ("methods", "\nfewscan methods [NAME] [OPTIONS]\n"),
+    ],
+)
+def test_a_command_says_what_it_takes(command, line):
+    assert line in command_pages.command_page().split(f"\n## {command}\n")[1].split("\n## ")[0]
+
+
 def test_equations_of_modules_keep_their_lines():
     lines = ["Title.", "", "(1)  L = |x|", "(2)  H", "", "Prose with |x| and a * b."]
     module_pages.readable(None, "module", "m", None, None, lines)
@@ -85,3 +115,11 @@ def test_types_become_links_where_the_module_knows_the_class():
     module_pages.linked(None, "function", "fewscan.networks.registry.build_network", None, None, lines)
     assert lines[1] == ":type spec: :py:class:`~fewscan.networks.registry.NetworkSpec`"
     assert lines[2:] == [":type other: ``sequence of int``", ":ivar a,b: Two."]
+
+
+def test_links_to_kept_tables_become_downloads():
+    source = ["([all](../benchmarks/results/registration.md)), [page](protocol.md), [code](../benchmarks/tables.py)"]
+    kept_files.downloads(None, "results", source)
+    assert source == [
+        "({download}`all <../benchmarks/results/registration.md>`), [page](protocol.md), [code](../benchmarks/tables.py)"
+    ]

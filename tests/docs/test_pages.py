@@ -15,6 +15,7 @@ from fewscan.training.settings import parse_assignments, resolve_settings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if path.parent.name not in ("methods", "reference", "_build")]
+MADE = [("docs", "methods"), ("docs", "reference")]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -70,6 +71,16 @@ def test_every_public_name_is_in_the_reference():
 
 def test_there_are_commands():
     assert len(commands()) > 40
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in PAGES])
+def test_links_have_a_text_and_lead_somewhere(path):
+    """An editor and GitHub show a link without text as nothing; `make docs` makes pages of methods and modules."""
+    text = path.read_text(encoding="utf-8")
+    assert "[](" not in text
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        made = (path.parent / target).resolve().relative_to(DOCS.parent).parts[:2] in MADE
+        assert made or (path.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("text", code_blocks("yaml"))
