@@ -14,11 +14,12 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from command_pages import NAME, command_page
 from pages import write_pages
 
 FOLDER = "reference"
 LEFT_OUT = ("cli", "report", "__main__")
-"""The command line has its own --help, and the makers of pictures and pages are no one's building blocks."""
+"""The command line has its own page (`command_pages`); makers of pictures and reports are no one's building blocks."""
 _LITERAL = re.compile(r"\A\(\d|\A    |\A\S+   ")
 _TYPE = re.compile(r"^(\s*:(?:var)?type [^:]+:) (.+)$")
 _SEVERAL = re.compile(r"(?<=^:ivar )[^:]+(?=:)|(?<=^:vartype )[^:]+(?=:)")
@@ -27,11 +28,16 @@ _SEVERAL = re.compile(r"(?<=^:ivar )[^:]+(?=:)|(?<=^:vartype )[^:]+(?=:)")
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
-    app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir) / FOLDER, package_pages()))
+    app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir) / FOLDER, reference_pages()))
     app.connect("autodoc-skip-member", skipped)
     app.connect("autodoc-process-docstring", readable, priority=400)  # napoleon comes at 500
     app.connect("autodoc-process-docstring", linked, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def reference_pages() -> dict[str, str]:
+    """Return every page of the folder by file name: those of the packages, and that of the command line."""
+    return package_pages() | {NAME: command_page()}
 
 
 def package_pages() -> dict[str, str]:
