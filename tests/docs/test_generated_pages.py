@@ -118,8 +118,8 @@ def test_types_become_links_where_the_module_knows_the_class():
 
 
 def test_links_to_kept_tables_become_downloads():
-    source = ["([all](../benchmarks/results/registration.md)), [page](protocol.md), [code](../benchmarks/tables.py)"]
+    source = ["([all](../benchmarks/results/registration.md)), [page](protocol.md), [c](../benchmarks/tables.py)"]
     kept_files.downloads(None, "results", source)
     assert source == [
-        "({download}`all <../benchmarks/results/registration.md>`), [page](protocol.md), [code](../benchmarks/tables.py)"
+        "({download}`all <../benchmarks/results/registration.md>`), [page](protocol.md), [c](../benchmarks/tables.py)"
     ]
