@@ -5,7 +5,7 @@ make_report(folder)    writes it, and says where it is with the main figures
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from fewscan.recipes.joint_record import ROUNDS
 from fewscan.report.document.content import Report
 from fewscan.report.document.render import render
 from fewscan.report.found.kinds import Kind, Reportable, recognise
+from fewscan.report.listening import announce, heard_by
 
 SUFFIXES = (".html", ".htm")
 
@@ -69,6 +70,7 @@ def make_report(
     *,
     scans: Path | str | None = None,
     labels: Path | str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> WrittenReport:
     """Write a report on a run, predictions, an evaluation, a study or registrations, as one self-contained HTML file.
 
@@ -81,6 +83,8 @@ def make_report(
     scans, labels : path, optional
         For predictions: where the scans and true labels are, if records do not tell. For a run of `joint`, ``labels``
         shows the truth beside its pseudo-masks.
+    progress : callable, optional
+        Called with a few words whenever a part that takes time is begun.
 
     Returns
     -------
@@ -99,8 +103,10 @@ def make_report(
         raise UsageError(f"--out {place}: is a folder", mend=f"name a file, such as {place / PAGE}")
     if place.suffix.lower() not in SUFFIXES:  # which also keeps records, scans and models from being replaced
         raise UsageError(f"--out {place}: is no name of a page", mend=f"name a file such as {place.with_name(PAGE)}")
-    report = compose(Path(folder), scans=_path(scans), labels=_path(labels))
-    write_atomically(place, _page(report).encode())
+    with heard_by(progress):
+        report = compose(Path(folder), scans=_path(scans), labels=_path(labels))
+        announce("writing the page")
+        write_atomically(place, _page(report).encode())
     return WrittenReport(place, report.kind, report.title, report.state, report.complete, report.figures)
 
 

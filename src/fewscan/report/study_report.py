@@ -10,6 +10,7 @@ from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Facts, Fold, Note, Picture, Report, Tile, section
 from fewscan.report.document.words import count
 from fewscan.report.found.study_cells import FoundStudy, find_study
+from fewscan.report.listening import announce
 from fewscan.report.sections.learning import learning_blocks
 from fewscan.report.sections.rounds import round_blocks
 from fewscan.report.sections.study_cases import review_blocks, spread_blocks
@@ -21,6 +22,7 @@ from fewscan.training.log import read_log
 
 def study_report(folder: Path) -> Report:
     """Return the report; of an unfinished study too, which says what is missing."""
+    announce("cells of the study")
     found = find_study(folder)
     pictures = draw_all(found)
     tables = found.outputs.tables

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 
 from fewscan.errors import FewscanError
 from fewscan.report.document.content import Block, Note
+from fewscan.report.listening import announce
 
 
 def attempt(what: str, make: Callable[[], Sequence[Block]]) -> list[Block]:
     """Return the blocks that ``make`` returns, or a note why ``what`` could not be made."""
+    announce(what)
     try:
         return list(make())
     except Exception as error:  # whatever is wrong with one file, the others are shown

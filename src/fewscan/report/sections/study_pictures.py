@@ -10,6 +10,7 @@ from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Fold, Note, Picture, Text
 from fewscan.report.document.embed import png_file
 from fewscan.report.found.study_cells import FoundStudy, drawing_place
+from fewscan.report.listening import announce
 
 
 @dataclass
@@ -28,6 +29,7 @@ def draw_all(found: FoundStudy) -> StudyPictures:
         pictures.curve += attempt("The curve", lambda: [_curve(found, place)])
         if not found.outputs.results:
             return pictures
+        announce("pictures of cases and losses")
         drawn = draw_pictures(found.outputs, found.dataset, place)
         for path in drawn.files:
             _sort(pictures, found, path)
