@@ -1,6 +1,5 @@
 """What was trained, on what, and how."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from fewscan.methods.base import Trainable
 from fewscan.methods.registry import trainable_class
 from fewscan.metrics.text_table import listed
 from fewscan.report.document.attempt import attempt
-from fewscan.report.document.content import Block, Code, Facts, Fold, Note, Text
+from fewscan.report.document.content import Block, Code, Facts, Fold, Note
 from fewscan.report.document.words import count, number, plain
+from fewscan.report.sections.method import method_blocks
 from fewscan.training.run import Run
 from fewscan.training.settings import TrainSettings
 
@@ -71,9 +71,7 @@ def settings_facts(settings: TrainSettings) -> list[Block]:
     ]
     blocks: list[Block] = [Facts(tuple(facts))]
     if method is not None:
-        about: list[Block] = [Text(f"Source: {method.paper}"), Code(method.equations.strip())]
-        about.append(_hyper_parameters(settings, method))
-        blocks.append(Fold("The method: its source, equations and hyper-parameters", tuple(about)))
+        blocks += attempt("The method", lambda: method_blocks(settings, method))
     return blocks
 
 
@@ -84,25 +82,6 @@ def _settings_of(run: Run) -> TrainSettings | None:
 def _batch(labelled: int, unlabelled: int, *, uses_unlabelled: bool) -> str:
     text = f"{labelled} labelled"
     return f"{text} and {unlabelled} unlabelled patches" if uses_unlabelled else f"{text} patches"
-
-
-def _hyper_parameters(settings: TrainSettings, method: type[Trainable]) -> Table:
-    values = settings.hyper.model_dump() if hasattr(settings.hyper, "model_dump") else dict(settings.hyper)
-    fields = method.hyper_parameters.model_fields
-    rows = tuple((name, plain(value), _source(fields, name)) for name, value in _flat(values).items())
-    return Table("Hyper-parameters", ("name", "value", "source"), rows, text_columns=3)
-
-
-def _source(fields: Mapping[str, Any], name: str) -> str:
-    field = fields.get(name)
-    return (field.description or "") if field is not None else ""
-
-
-def _flat(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{start}{name}.") if isinstance(value, Mapping) else {f"{start}{name}": value}
-    return found
 
 
 def scan_blocks(split: Split, settings: TrainSettings | None) -> list[Block]:
