@@ -39,7 +39,7 @@ def test_scores_ranks_and_pictures(tmp_path, make_predictions, blocks_in):
     [listed] = blocks_in(report, "review", Table)
     assert [row[0] for row in listed.rows] == ["p2", "p1", "p0"]
     assert listed.head == ("case", "Dice", "remark")
-    assert "Pictured above: p2, p1, p0" in texts(blocks_in(report, "review"))
+    assert "Pictured above already: 1 (p2), 2 (p1), 3 (p0)." in texts(blocks_in(report, "review"))
     [gallery] = blocks_in(report, "spread", Gallery)
     assert "predicted against true volume, in mm². ball: +0 %" in gallery.pictures[-1].alt
 
@@ -306,10 +306,27 @@ def test_cases_that_were_trained_on_are_named(tmp_path, make_predictions, blocks
 
 
 def test_planes_without_truth_are_not_said_to_go_through_it(tmp_path, make_predictions, blocks_in):
-    folder = make_predictions(tmp_path)
+    folder = make_predictions(tmp_path, shape=(12, 12, 10), cases=("p0",))
     assert "centre of the true labels." in texts(blocks_in(compose(folder, scans=tmp_path / "scans"), "cases"))
     (tmp_path / "labels").rename(tmp_path / "away")
-    assert "centre of the predicted ones" in texts(blocks_in(compose(folder, scans=tmp_path / "scans"), "cases"))
+    said = texts(blocks_in(compose(folder, scans=tmp_path / "scans"), "cases"))
+    assert "centre of the predicted labels. The true labels are not at hand;" in said
+
+
+def test_no_plane_is_cut_out_of_a_flat_scan(tmp_path, make_predictions, blocks_in):
+    folder = make_predictions(tmp_path, cases=("p0",))
+    said = texts(blocks_in(compose(folder, scans=tmp_path / "scans"), "cases"))
+    assert "Ranked by Dice" in said
+    assert "Planes" not in said
+
+
+def test_cases_that_are_pictured_already_are_said_before_the_next_ones(tmp_path, make_predictions, blocks_in):
+    cases = tuple(f"p{k}" for k in range(6))
+    blocks = blocks_in(compose(make_predictions(tmp_path, cases=cases), scans=tmp_path / "scans"), "review")
+    said = next(k for k, block in enumerate(blocks) if "Pictured above already: 1 (p5)" in getattr(block, "text", ""))
+    shown = next(k for k, block in enumerate(blocks) if isinstance(block, Panels))
+    assert said < shown
+    assert blocks[shown].title == "Look at 2: p4"
 
 
 def test_commands_can_be_copied_whatever_the_folder_is_called(tmp_path, make_predictions, blocks_in):

@@ -21,6 +21,7 @@ from fewscan.report.found.kinds import Reportable, title_of
 from fewscan.report.found.naming import named
 from fewscan.report.found.predicted import Predicted, gather
 from fewscan.report.found.sources import label_maps
+from fewscan.report.listening import announce
 from fewscan.report.run_report import run_sections
 from fewscan.report.sections.cases import ranked_blocks
 from fewscan.report.sections.machine import machine_blocks, version_blocks
@@ -30,12 +31,13 @@ from fewscan.report.sections.scores import case_table, score_blocks, spread_bloc
 from fewscan.report.sections.training import training_blocks
 from fewscan.training.run import Run
 
-RANKED = "Ranked by Dice, the mean over the classes present in a case; ties by id. Planes go through the centre of the "
-NOT_AT_HAND = "predicted ones, as the true labels are not at hand; fewscan report DIR --labels LABELS shows the errors."
+RANKED = "Ranked by Dice, the mean over the classes present in a case; ties by id."
+NOT_AT_HAND = "The true labels are not at hand; fewscan report DIR --labels LABELS shows the errors."
 
 
 def prediction_report(found: Reportable, *, scans: Path | None = None, labels: Path | None = None) -> Report:
     """Return the report; see `fewscan.report.found.predicted.gather` for the arguments."""
+    announce("records, scans and labels")
     predicted = gather(found, scans=scans, labels=labels)
     dice = predicted.dice()
     chosen = best_median_worst({case: score for case, score in dice.items() if case in predicted.files})
@@ -179,7 +181,17 @@ def _ranked(predicted: Predicted, chosen: Mapping[str, tuple[str, float]]) -> li
         names = ", ".join(f"{rank}: {case} (Dice {number(dice)})" for rank, (case, dice) in chosen.items())
         return [Text(names), _no_scans(predicted)]
     known = any(case in predicted.labels for case, _ in chosen.values())
-    return [Text(f"{RANKED}{'true labels.' if known else NOT_AT_HAND}"), *ranked_blocks(predicted, chosen)]
+    told = [RANKED, _planes(predicted, known=known), "" if known else NOT_AT_HAND]
+    return [Text(" ".join(text for text in told if text)), *ranked_blocks(predicted, chosen)]
+
+
+def _planes(predicted: Predicted, *, known: bool) -> str:
+    """Say where planes are cut; a 2-D scan is shown whole, or zoomed to its labels."""
+    try:
+        flat = any(read_geometry(path).dimensions == 2 for path in list(predicted.files.values())[:1])
+    except FewscanError:
+        flat = False
+    return "" if flat else f"Planes go through the centre of the {'true' if known else 'predicted'} labels."
 
 
 def _no_scans(predicted: Predicted) -> Note:
@@ -243,16 +255,10 @@ def _reproduce(predicted: Predicted) -> list[Block]:
     if predicted.run is not None:
         commands.append(train_command(Run(predicted.run)))
     if record:
-        commands.append(predict_command(record))
+        trained = predicted.run is not None
+        commands.append(predict_command(record, scans=predicted.scan_place, trained_anew=trained))
     if evaluation is not None:
-        commands.append(
-            evaluate_command(
-                evaluation.predictions,
-                evaluation.labels,
-                baseline=evaluation.baseline,
-                largest_component=evaluation.largest_component,
-            )
-        )
+        commands.append(evaluate_command(evaluation, predicted_anew=bool(record)))
     blocks: list[Block] = [Code("\n".join(commands))] if commands else []
     blocks += version_blocks(record.get("versions", {}))
     if predicted.run is not None and (predicted.run / "settings.yaml").is_file():

@@ -1,5 +1,6 @@
-"""Commands that register again, given to the command line's own parser and to its search for scans."""
+"""Commands that do it again, given to the command line's own parser and to its search for scans."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -7,7 +8,11 @@ import pytest
 import typer
 
 from fewscan.cli.app import app
+from fewscan.files import write_json
+from fewscan.metrics.evaluate import evaluate
 from fewscan.registration.pairs import find_pairs
+from fewscan.report.document.content import Code
+from fewscan.report.page import compose
 from fewscan.report.sections.reproduce import register_command
 
 
@@ -124,3 +129,64 @@ def test_a_place_that_is_gone_is_named_all_the_same(command, tmp_path):
     gone = tmp_path / "gone"
     given = command(*(pair((name, gone / f"{name}.nii.gz"), ("c", gone / "c.nii.gz")) for name in "ab"))
     assert (Path(given["moving"]), Path(given["fixed"])) == (gone, gone / "c.nii.gz")
+
+
+@pytest.fixture
+def commands(blocks_in):
+    """Return a function that gives the commands of a report on predictions, each as words."""
+
+    def make(folder, **places):
+        lines = blocks_in(compose(folder, **places), "reproduce", Code)[0].text.splitlines()
+        words = [shlex.split(line) for line in lines]
+        return {each[1]: each for each in words if each[0] == "fewscan"}
+
+    return make
+
+
+def test_each_command_reads_what_the_one_before_it_writes(tmp_path, make_run, make_predictions, commands):
+    run = make_run(tmp_path / "run")
+    folder = make_predictions(tmp_path, model=run / "model.safetensors")
+    found = commands(folder, scans=tmp_path / "scans")
+    train, predict, score = (found[name] for name in ("train", "predict", "evaluate"))
+    assert train[train.index("--out") + 1] == predict[2] == "NEW_RUN"
+    assert predict[3] == str(tmp_path / "scans")
+    assert predict[predict.index("--out") + 1] == score[2] == "NEW_PREDICTIONS"
+    assert score[3] == str(tmp_path / "labels")
+
+
+def test_another_model_of_the_run_is_taken_from_the_new_run(tmp_path, make_run, make_predictions, commands):
+    run = make_run(tmp_path / "run")
+    folder = make_predictions(tmp_path, model=run / "model_best.safetensors")
+    assert commands(folder)["predict"][2] == "NEW_RUN/model_best.safetensors"
+
+
+def test_a_model_without_its_run_predicts_again_itself(tmp_path, make_predictions, commands):
+    found = commands(make_predictions(tmp_path, model=tmp_path / "alone" / "model.safetensors"))
+    assert "train" not in found
+    assert found["predict"][2] == str(tmp_path / "alone" / "model.safetensors")
+    assert found["evaluate"][2] == "NEW_PREDICTIONS"
+
+
+def test_scans_are_named_where_one_place_holds_these_and_no_others(tmp_path, make_run, make_predictions, commands):
+    data = tmp_path / "data"
+    folder = make_predictions(tmp_path, model=make_run(tmp_path / "run", data=data) / "model.safetensors")
+    (data / "images").mkdir(parents=True)
+    (data / "labels").mkdir()
+    for path in (tmp_path / "scans").iterdir():
+        path.rename(data / "images" / path.name)
+        (data / "labels" / path.name).write_bytes((tmp_path / "labels" / path.name).read_bytes())
+    assert commands(folder)["predict"][3] == str(data / "images")
+    (data / "images" / "more.nii.gz").write_bytes((data / "images" / "p0.nii.gz").read_bytes())
+    assert commands(folder)["predict"][3] == "SCANS"
+
+
+def test_places_are_absolute_where_they_are_found(tmp_path, make_predictions, commands, monkeypatch):
+    folder = make_predictions(tmp_path)
+    baseline = make_predictions(tmp_path / "other", scored=False)
+    monkeypatch.chdir(tmp_path)
+    evaluate(folder, Path("labels"), baseline=Path("other/predictions"))
+    given = commands(Path("predictions"))["evaluate"]
+    assert given[3:] == [str(tmp_path / "labels"), "--baseline", str(baseline)]
+    record = json.loads((folder / "evaluation.json").read_text())
+    write_json(folder / "evaluation.json", record | {"labels": "as typed elsewhere"})
+    assert commands(folder)["evaluate"][3] == "as typed elsewhere"

@@ -24,6 +24,7 @@ from fewscan.report.found.sources import (
     given_labels,
     given_scans,
     label_maps,
+    place_of_scans,
     recorded_labels,
     recorded_scans,
 )
@@ -57,6 +58,8 @@ class Predicted:
         An evaluation that was found, but is of other predictions than these.
     unlike : tuple of str
         Cases whose label map is not the one scored there.
+    scan_place : Path or None
+        What gives all the scans that were predicted, where that is known.
     """
 
     folder: Path
@@ -71,6 +74,7 @@ class Predicted:
     joined: Mapping[int, int] = field(default_factory=dict)
     others_scores: Path | None = None
     unlike: tuple[str, ...] = ()
+    scan_place: Path | None = None
 
     @property
     def main_label(self) -> str:
@@ -178,19 +182,21 @@ def gather(found: Reportable, *, scans: Path | None = None, labels: Path | None 
     if evaluation is not None:
         evaluation = named(evaluation, _names(record))
     run = _run(record)
+    found_scans = _scans(files, recorded, run, scans=scans, labels=labels)
     return Predicted(
         folder,
         record,
         files,
         {case: path for case, path in confidence_maps(folder).items() if case in files} if files else {},
         _labels(folder, labels, recorded) if files else {},
-        _scans(files, recorded, run, scans=scans, labels=labels),
+        found_scans,
         evaluation,
         dict(evaluation.names) if evaluation is not None else renamed or _names(record),
         run,
         joined,
         found.scores / JSON_FILE if unlike else None,
         unlike,
+        place_of_scans(_predicted_scans(record, found_scans)) if scans is None else scans.absolute(),
     )
 
 
@@ -200,6 +206,12 @@ def _case_ids(found: Reportable, record: Mapping[str, Any], evaluation: Evaluati
     if not ids and found.kind is Kind.EVALUATION and evaluation is not None:
         return {*evaluation.case_ids, *evaluation.unscored}
     return ids
+
+
+def _predicted_scans(record: Mapping[str, Any], scans: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
+    """Return the images of all scans that were to be predicted; nothing where one of them is not known."""
+    ids = {str(scan["id"]) for scan in record.get("scans", [])} | {str(case) for case in record.get("failures", {})}
+    return {case: scans[case] for case in ids} if ids <= scans.keys() else {}
 
 
 def _run(record: Mapping[str, Any]) -> Path | None:

@@ -1,6 +1,6 @@
 """Where the scans and true labels of predictions are, as far as the user or the records tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fewscan.data.case import Case
@@ -44,6 +44,22 @@ def recorded_scans(places: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
         except (FewscanError, OSError):
             continue  # it has moved, or was a folder of labels or a prepared store
     return {case: paths for case, paths in found.items() if all(path.exists() for path in paths)}
+
+
+def place_of_scans(scans: Mapping[str, tuple[Path, ...]]) -> Path | None:
+    """Return the one file or folder that gives these scans under their ids and no others; None where there is none."""
+    files = {path for images in scans.values() for path in images}
+    for places in (files, {path.parent for path in files}):
+        if len(places) != 1:
+            continue
+        [place] = places
+        try:
+            found = _of_cases(list_scans(place, channels=max(map(len, scans.values()))))
+        except (FewscanError, OSError):
+            continue
+        if found == dict(scans):
+            return place
+    return None
 
 
 def given_labels(predictions: Path, place: Path) -> dict[str, Path]:

@@ -1,12 +1,15 @@
 """How to get the same result again: commands with everything that decided it."""
 
+import os
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fewscan.data.image_files import is_image_file
 from fewscan.data.layouts import list_scans
 from fewscan.errors import FewscanError
+from fewscan.metrics.evaluation import Evaluation
 from fewscan.report.document.content import Block, Code, Text
 from fewscan.report.sections.machine import version_blocks, versions_of
 from fewscan.training.run import Run
@@ -15,14 +18,18 @@ EXACTLY = (
     "On the CPU the same version, seed and data give the same weights, bit for bit, on the same kind of processor; "
     "other hardware rounds differently. settings.yaml holds every setting, split.json every case."
 )
+NEW_RUN, NEW_PREDICTIONS = "NEW_RUN", "NEW_PREDICTIONS"
+"""Folders that one command writes and the next one reads."""
+LAST_MODEL = "model.safetensors"
 
 
 def train_command(run: Run) -> str:
     """Return the commands that train a run again: its data, settings file and wishes."""
     summary = run.summary
     asked = summary.get("asked", {})
-    words = ["fewscan", "train", str(summary.get("data", "DATA")), "--out", "NEW_RUN"]
-    words += ["--config", str(run.folder / "settings.yaml")]
+    words = ["fewscan", "train", str(summary.get("data", "DATA")), "--out", NEW_RUN]
+    folder = Path(os.path.abspath(run.folder))
+    words += ["--config", str(folder / "settings.yaml")]
     before, after = [], []
     for name in ("labelled", "validation", "test"):
         value = asked.get(name)
@@ -35,7 +42,7 @@ def train_command(run: Run) -> str:
             words += [f"--{name}", str(value)]
     planning = asked.get("planning") or {}
     if asked.get("plan") or planning.keys() - {"dimensions"}:
-        words += ["--plan", str(run.folder / "plan.yaml")]
+        words += ["--plan", str(folder / "plan.yaml")]
     elif "dimensions" in planning:
         words += ["--dimensions", str(planning["dimensions"])]
     return "\n".join([*before, shlex.join(words), *after])
@@ -46,10 +53,22 @@ def run_blocks(run: Run) -> list[Block]:
     return [Code(train_command(run)), *version_blocks(versions_of(run.folder)), Text(EXACTLY)]
 
 
-def predict_command(record: Mapping[str, Any]) -> str:
-    """Return the command that predicts again as a record says."""
-    settings = record.get("settings", {})
-    words = ["fewscan", "predict", str(record.get("model", "RUN")), "SCANS", "--out", "NEW_PREDICTIONS"]
+def predict_command(record: Mapping[str, Any], *, scans: Path | None = None, trained_anew: bool = False) -> str:
+    """Return the command that predicts again as a record says.
+
+    Parameters
+    ----------
+    record : mapping
+        ``prediction.json``.
+    scans : Path, optional
+        Where the scans are; a word to be replaced unless known.
+    trained_anew : bool
+        Whether `train_command` comes before it, whose model predicts then.
+    """
+    settings, model = record.get("settings", {}), str(record.get("model", "RUN"))
+    if trained_anew:
+        model = NEW_RUN if Path(model).name == LAST_MODEL else f"{NEW_RUN}/{Path(model).name}"
+    words = ["fewscan", "predict", model, "SCANS" if scans is None else str(scans), "--out", NEW_PREDICTIONS]
     views = settings.get("views", [])
     if len(views) > 1:
         words += ["--views", str(len(views))]
@@ -61,11 +80,21 @@ def predict_command(record: Mapping[str, Any]) -> str:
     return shlex.join([*words, *(["--precision", precision] if precision else [])])
 
 
-def evaluate_command(predictions: str, labels: str, *, baseline: str | None, largest_component: bool) -> str:
-    """Return the command that scores again."""
-    words = ["fewscan", "evaluate", predictions, labels]
-    words += ["--baseline", baseline] if baseline else []
-    return shlex.join([*words, *(["--largest-component"] if largest_component else [])])
+def evaluate_command(evaluation: Evaluation, *, predicted_anew: bool = False) -> str:
+    """Return the command that scores again; with ``predicted_anew`` what `predict_command` writes."""
+    predictions = placed(evaluation.predictions)
+    if predicted_anew:
+        alone = is_image_file(Path(predictions))
+        predictions = f"{NEW_PREDICTIONS}/{Path(predictions).name}" if alone else NEW_PREDICTIONS
+    words = ["fewscan", "evaluate", predictions, placed(evaluation.labels)]
+    words += ["--baseline", placed(evaluation.baseline)] if evaluation.baseline else []
+    chosen = {"--largest-component": evaluation.largest_component, "--allow-missing": bool(evaluation.missing)}
+    return shlex.join([*words, *(option for option, is_on in chosen.items() if is_on)])
+
+
+def placed(place: str) -> str:
+    """Return a place of a record as an absolute path where it is found from here, and else as it was recorded."""
+    return os.path.abspath(place) if os.path.exists(place) else place
 
 
 def register_command(record: Mapping[str, Any], folder: Path) -> str:
@@ -73,10 +102,10 @@ def register_command(record: Mapping[str, Any], folder: Path) -> str:
     settings, pairs = record.get("settings", {}), record.get("pairs", [])
     words = ["fewscan", "register"]
     words += ["--classical", str(record["classical"])] if record.get("classical") else [str(record.get("model", "RUN"))]
-    words += ["--pairs", str(folder / "pairs.csv")]
+    words += ["--pairs", os.path.abspath(folder / "pairs.csv")]
     words += ["--moving", _scans_of(pairs, "moving"), "--fixed", _scans_of(pairs, "fixed")]
     for side, place in record.get("labels", {}).items():
-        words += [f"--{side}-labels", str(place)]
+        words += [f"--{side}-labels", placed(str(place))]
     words += ["--out", "NEW_FOLDER"]
     defaults = {
         "align": "centre",

@@ -55,14 +55,15 @@ def review_blocks(predicted: Predicted, *, shown: Collection[str]) -> list[Block
         return blocks
     blocks.append(_table(review, looks))
     blocks += agreement(looks)
+    already = [case for case in review.order[:PICTURED] if case in shown]
+    if already:
+        places = ", ".join(f"{review.order.index(case) + 1} ({case})" for case in already)
+        blocks.append(Text(f"Pictured above already: {places}."))
     pictured = [case for case in review.order[:LISTED] if case in predicted.scans and case not in shown][:PICTURED]
     for case_id in pictured:
         rank = review.order.index(case_id) + 1
         facts = _facts(looks[case_id], review.atypical.get(case_id))
         blocks += case_blocks(predicted, case_id, title=f"Look at {rank}: {case_id}", facts=facts, surfaces=not shown)
-    already = [case for case in review.order[:PICTURED] if case in shown]
-    if already:
-        blocks.append(Text(f"Pictured above: {', '.join(already)}."))
     return blocks
 
 
