@@ -5,10 +5,11 @@ from pathlib import Path
 
 from fewscan.report.document.attempt import attempt
 from fewscan.report.document.content import Block, Code, Note, Report, Section, Tile, section
-from fewscan.report.document.words import duration, memory, number
+from fewscan.report.document.words import count, memory, number
 from fewscan.report.found.kinds import title_of
+from fewscan.report.found.progress_of_run import progress_of
 from fewscan.report.sections.learning import learning_blocks
-from fewscan.report.sections.machine import machine_blocks, time_blocks
+from fewscan.report.sections.machine import machine_blocks, time_blocks, training_time
 from fewscan.report.sections.reproduce import run_blocks
 from fewscan.report.sections.rounds import round_blocks
 from fewscan.report.sections.training import has_all, method_of, settings_blocks, training_blocks
@@ -48,10 +49,16 @@ def run_sections(run: Run, *, labels: Path | None = None) -> list[Section]:
 
 
 def _how_far(run: Run) -> str:
-    logged = [record["step"] for record in read_log(run.folder / "log.jsonl") if "step" in record]
-    done = f"{max(logged) + 1} steps logged" if logged else "no step logged"
+    found = progress_of(run)
+    if not found.done:
+        done = "no step logged"
+    elif found.saved >= found.logged:
+        done = f"{count(found.done, 'step')} done"
+    else:
+        done = f"{count(found.logged, 'step')} logged"
     planned = f" of {run.settings.iterations}" if has_all(run) else ""
-    return f"NOT FINISHED: {done}{planned}. The same command with --resume continues."
+    kept = f" ({found.saved} of them saved)" if 0 < found.saved < found.logged else ""
+    return f"NOT FINISHED: {done}{planned}{kept}. The same command with --resume continues."
 
 
 def _tiles(run: Run) -> tuple[Tile, ...]:
@@ -66,7 +73,7 @@ def _tiles(run: Run) -> tuple[Tile, ...]:
     if best.get("mean_dice") is not None:
         at = f"at step {best['step']}" if "step" in best else f"in round {best['round']}" if "round" in best else ""
         tiles.append(Tile("best validation Dice", number(best["mean_dice"]), at))
-    tiles.append(Tile("training time", duration(run.summary.get("training_seconds"))))
+    tiles.append(Tile(*training_time(run)))
     tiles.append(Tile("peak memory", memory(run.summary.get("peak_memory_mib"))))
     return tuple(tiles)
 
@@ -85,7 +92,7 @@ def _figures(run: Run) -> dict[str, object]:
 
 def _time(run: Run) -> list[Block]:
     records = read_log(run.folder / "log.jsonl")
-    blocks = attempt("Time and memory", lambda: time_blocks(run.summary, records))
+    blocks = attempt("Time and memory", lambda: time_blocks(run, records))
     return blocks + attempt("The machine", lambda: machine_blocks(run.folder))
 
 
