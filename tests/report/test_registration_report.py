@@ -11,6 +11,7 @@ from fewscan.report.document.content import Code, Gallery, Note, Panels
 from fewscan.report.page import compose
 from fewscan.report.panels.pairs import (
     FOLD,
+    label_names,
     model_plan,
     normalised,
     paint_determinant,
@@ -37,7 +38,9 @@ def test_the_whole_report(tmp_path, make_registration, blocks_in):
     assert "1 better, 0 worse" in gallery.pictures[0].alt
     [panels] = blocks_in(report, "pictures", Panels)
     assert panels.title == "Only: moving_to_fixed"
-    assert [note.level for note in blocks_in(report, "review", Note)] == ["good"]
+    [note] = blocks_in(report, "review", Note)
+    assert (note.level, note.text.endswith("No pair with labels lost Dice.")) == ("good", True)
+    assert "Planes" not in blocks_in(report, "pictures")[0].text  # the scans are 2-D
     [command] = blocks_in(report, "reproduce", Code)
     assert command.text.endswith("--align none --metric correlation --seed 3")
     assert f"--moving {tmp_path}/moving.nii.gz --fixed {tmp_path}/fixed.nii.gz --moving-labels" in command.text
@@ -161,6 +164,44 @@ def test_dice_and_similarity_are_not_ranked_together(tmp_path, make_registration
     assert [(row[0], row[2]) for row in flagged.rows] == [("without", "–"), ("bad", "0.600"), ("good", "0.800")]
     rows = {row[0]: row for row in blocks_in(report, "scores", Table)[0].rows}
     assert (rows["similarity (GNCC)"][1], rows["Dice"][1]) == ("3", "2")  # pairs that have the measure
+
+
+def test_pairs_that_lost_dice_are_said_although_nothing_flagged_them(tmp_path, make_registration, blocks_in):
+    folder = make_registration(tmp_path)
+    worse, better = ({"mean_dice": {"before": before, "after": 0.835}} for before in (0.866, 0.5))
+    several(folder, worse=worse, better=better)
+    report = compose(folder)
+    assert {tile.label: tile.value for tile in report.tiles}["pairs that lost Dice"] == "1"
+    note = blocks_in(report, "review", Note)[0]
+    assert note.level == "warning"
+    assert note.text.startswith("In 1 of 2 pairs Dice fell. No pair was flagged when it was registered:")
+    [listed] = blocks_in(report, "review", Table)
+    assert listed.rows == (("worse", "Dice fell from 0.866 to 0.835", "0.835"),)
+
+
+def test_a_measure_that_became_worse_is_marked(tmp_path, make_registration, blocks_in):
+    folder = make_registration(tmp_path)
+    record = read_record(folder)
+    record["pairs"][0]["mean_dice"] = {"before": 0.866, "after": 0.835}
+    write_json(folder / "registration.json", record)
+    [panels] = blocks_in(compose(folder), "pictures", Panels)
+    assert "Dice 0.866 → 0.835 (worse)" in panels.facts
+    assert "similarity (GNCC) 0.300 → 0.900, " in panels.facts  # which rose
+
+
+def test_labels_have_the_names_of_the_plan(tmp_path, make_registration, make_run, blocks_in):
+    run = make_run(tmp_path / "run", names=("ball",))
+    folder = make_registration(tmp_path)
+    write_json(folder / "registration.json", read_record(folder) | {"model": str(run / "model.safetensors")})
+    report = compose(folder)
+    assert "ball, before: median 0.500" in blocks_in(report, "spread", Gallery)[0].pictures[-1].alt
+    [panels] = blocks_in(report, "pictures", Panels)
+    assert panels.legend[0][0] == "warped ball"
+    joined = {"name": "tumour", "values": [2, 3], "output": 2}
+    plan = Plan.read(run / "plan.yaml").model_dump(mode="json")
+    plan["classes"].append(joined)
+    assert label_names(Plan.parse(plan, source="plan")) == {1: "ball", 2: "tumour (label 2)", 3: "tumour (label 3)"}
+    assert label_names(None) == {}
 
 
 def test_without_any_labels_similarity_ranks(tmp_path, make_registration, blocks_in, of_kind):

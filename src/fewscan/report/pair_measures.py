@@ -39,6 +39,11 @@ class Measure:
         """Return the value of a pair for people."""
         return number(self.read(pair, when), self.decimals)
 
+    def fell(self, pair: Pair) -> str:
+        """Return a remark where a pair is worse after than before."""
+        before, after = (self.read(pair, when) for when in WHENS)
+        return " (worse)" if (after < before if self.higher_is_better else after > before) else ""
+
     def values(self, pairs: Sequence[Pair], when: str) -> list[float]:
         """Return the value of every pair."""
         return [self.read(pair, when) for pair in pairs]
@@ -75,6 +80,14 @@ MEASURES = (
 def known_measures(pairs: Sequence[Pair]) -> list[Measure]:
     """Return the measures that any of the pairs has."""
     return [measure for measure in MEASURES if any(not isnan(value) for value in measure.values(pairs, "after"))]
+
+
+def lost_dice(pairs: Sequence[Pair]) -> dict[str, str]:
+    """Return the pairs whose labels lie worse after registration than before, worst loss first, and what to say."""
+    both = {str(pair["id"]): (_dice(pair, "before"), _dice(pair, "after")) for pair in pairs}
+    worse = {name: values for name, values in both.items() if values[1] < values[0]}  # NaN is never less
+    ordered = sorted(worse.items(), key=lambda item: item[1][1] - item[1][0])
+    return {name: f"Dice fell from {number(before)} to {number(after)}" for name, (before, after) in ordered}
 
 
 def ranking(pairs: Sequence[Pair]) -> tuple[str, dict[str, float]]:

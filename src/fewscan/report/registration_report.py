@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fewscan.data.image_io import read_geometry
+from fewscan.errors import FewscanError
 from fewscan.experiments.ranking import best_median_worst
 from fewscan.experiments.tables import Table
 from fewscan.metrics.statistics import mean_of
@@ -28,8 +30,8 @@ from fewscan.report.document.content import (
 )
 from fewscan.report.document.words import count, duration, number, plain
 from fewscan.report.found.kinds import MARKS, Kind, read_json, title_of
-from fewscan.report.pair_measures import MEASURES, WHENS, Pair, known_measures, ranking, stored_number
-from fewscan.report.panels.pairs import model_plan, pair_panels, read_pair
+from fewscan.report.pair_measures import MEASURES, WHENS, Pair, known_measures, lost_dice, ranking, stored_number
+from fewscan.report.panels.pairs import label_names, model_plan, pair_panels, read_pair
 from fewscan.report.sections.machine import version_blocks
 from fewscan.report.sections.reproduce import register_command
 
@@ -43,7 +45,7 @@ def registration_report(folder: Path) -> Report:
     failures: Mapping[str, str] = record.get("failures", {})
     sections = [
         section("scores", "How well it fits", attempt("The tables", lambda: _scores(pairs, failures))),
-        section("spread", "How the pairs are spread", attempt("The charts", lambda: _charts(pairs))),
+        section("spread", "How the pairs are spread", attempt("The charts", lambda: _charts(pairs, _names(record)))),
         section("pictures", "Best, median and worst pair", _pictures(folder, record, pairs)),
         section("review", "Pairs most in need of a human look", _review(folder, record, pairs)),
         section("all-pairs", "Every pair", _every(pairs)),
@@ -82,6 +84,8 @@ def _tiles(pairs: Sequence[Pair]) -> tuple[Tile, ...]:
         folds = [float(pair["fold_fraction"]) for pair in pairs]
         tiles.append(Tile("folded voxels, at most", f"{max(folds):.3%}", f"mean {float(np.mean(folds)):.3%}"))
         tiles.append(Tile("flagged pairs", str(sum(bool(pair["flags"]) for pair in pairs))))
+    if any(measure.key == "dice" for measure in known_measures(pairs)):
+        tiles.append(Tile("pairs that lost Dice", str(len(lost_dice(pairs)))))
     return tuple(tiles)
 
 
@@ -129,7 +133,11 @@ def _scores(pairs: Sequence[Pair], failures: Mapping[str, str]) -> list[Block]:
     return [*blocks, Table("Regularity of the fields", ("measure", "lowest", "mean", "highest"), lines)]
 
 
-def _charts(pairs: Sequence[Pair]) -> list[Block]:
+def _names(record: Mapping[str, Any]) -> dict[int, str]:
+    return label_names(model_plan(record.get("model")))
+
+
+def _charts(pairs: Sequence[Pair], names: Mapping[int, str]) -> list[Block]:
     pictures: list[Picture] = []
     for measure in known_measures(pairs):
         title, read = measure.title, measure.read
@@ -137,7 +145,7 @@ def _charts(pairs: Sequence[Pair]) -> list[Block]:
         pictures.append(paired_chart(title, scores, names=WHENS, unit=title, higher_is_better=measure.higher_is_better))
     values = sorted({row["value"] for pair in pairs for row in pair["labels"]})
     boxes = {
-        f"label {value}, {when}": {
+        f"{names.get(value, f'label {value}')}, {when}": {
             str(pair["id"]): stored_number(row[f"dice_{when}"])
             for pair in pairs
             for row in pair["labels"]
@@ -158,9 +166,9 @@ def _pictures(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) ->
     what, scores = ranking(pairs)
     blocks: list[Block] = [
         Text(
-            f"Ranked by {what} registration. Jacobian: the volume that a voxel of the fixed scan covers in the moving "
-            "scan, as a multiple of its own; red: more, so that the moving scan shrinks there; blue: less, so that it "
-            "is stretched; white: the same. Planes go through the centre of the warped labels, or of the fixed scan."
+            f"Ranked by {what} registration, whatever it was before. Jacobian: the volume that a voxel of the fixed "
+            "scan covers in the moving scan, as a multiple of its own; red: more, so that the moving scan shrinks "
+            f"there; blue: less, so that it is stretched; white: the same.{_planes(pairs[0])}"
         )
     ]
     for rank, (pair_id, _) in best_median_worst(scores).items():
@@ -168,9 +176,18 @@ def _pictures(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) ->
     return blocks
 
 
+def _planes(pair: Pair) -> str:
+    """Say where planes are cut; a 2-D scan is shown whole."""
+    try:
+        flat = read_geometry(Path(pair["fixed"]["images"][0])).dimensions == 2
+    except (FewscanError, LookupError):
+        flat = False
+    return "" if flat else " Planes go through the centre of the warped labels, or of the fixed scan."
+
+
 def _pair(folder: Path, record: Mapping[str, Any], pair: Pair, title: str) -> list[Block]:
     facts = ", ".join(
-        f"{measure.title} {measure.text(pair, 'before')} → {measure.text(pair, 'after')}"
+        f"{measure.title} {measure.text(pair, 'before')} → {measure.text(pair, 'after')}{measure.fell(pair)}"
         for measure in known_measures([pair])
     )
     facts = f"{facts}; {float(pair['fold_fraction']):.3%} folded"
@@ -178,36 +195,44 @@ def _pair(folder: Path, record: Mapping[str, Any], pair: Pair, title: str) -> li
     def make() -> list[Block]:
         align = str(record.get("settings", {}).get("align", "centre"))
         seen = read_pair(folder, pair, align=align, plan=model_plan(record.get("model")))
-        return [pair_panels(seen, pair_id=str(pair["id"]), title=title, facts=facts)]
+        return [pair_panels(seen, pair_id=str(pair["id"]), title=title, facts=facts, names=_names(record))]
 
     return attempt(f"Pair {pair['id']}", make)
 
 
 def _review(folder: Path, record: Mapping[str, Any], pairs: Sequence[Pair]) -> list[Block]:
     what, scores = ranking(pairs)
+    lost = lost_dice(pairs)
     # those that have no score, which is NaN, come first: least is known of them
-    flagged = sorted(
-        (pair for pair in pairs if pair["flags"]),
+    listed = sorted(
+        (pair for pair in pairs if pair["flags"] or str(pair["id"]) in lost),
         key=lambda pair: (not isnan(scores[str(pair["id"])]), scores[str(pair["id"])]),
     )
     if not pairs:
         return []
-    if not flagged:
-        limit = f"{float(record.get('settings', {}).get('max_folds', 0.005)):.1%}"
-        text = (
-            f"No pair was flagged: none folds in more than {limit} of its voxels, lost similarity, or lies "
-            "largely outside."
-        )
-        return [Note(text, "good")]
-    rows = tuple((str(pair["id"]), "; ".join(pair["flags"]), number(scores[str(pair["id"])])) for pair in flagged)
+    limit = f"{float(record.get('settings', {}).get('max_folds', 0.005)):.1%}"
+    none = f"none folds in more than {limit} of its voxels, lost similarity, or lies largely outside"
+    if not listed:
+        has_labels = any(measure.key == "dice" for measure in known_measures(pairs))
+        also = " No pair with labels lost Dice." if has_labels else ""
+        return [Note(f"No pair was flagged: {none}.{also}", "good")]
+    blocks: list[Block] = []
+    if lost:
+        flags = "" if any(pair["flags"] for pair in pairs) else f" No pair was flagged when it was registered: {none}."
+        blocks.append(Note(f"In {len(lost)} of {count(len(pairs), 'pair')} Dice fell.{flags}", "warning"))
+    rows = tuple((str(pair["id"]), _why(pair, lost), number(scores[str(pair["id"])])) for pair in listed)
     note = (
-        "Flagged when it was registered: for folds, similarity that fell, or little overlap of both scans; "
-        "worst fit first."
+        "Flagged when it was registered: for folds, similarity that fell, or little overlap of both scans. "
+        "Registration does not see Dice; that it fell is told here. Worst fit first."
     )
-    blocks: list[Block] = [Table("Flagged pairs", ("pair", "why", what), rows, (note,), text_columns=2)]
-    for pair in flagged[:PICTURED]:
-        blocks += _pair(folder, record, pair, f"Flagged: {pair['id']}")
+    blocks.append(Table("Pairs to look at", ("pair", "why", what), rows, (note,), text_columns=2))
+    for pair in listed[:PICTURED]:
+        blocks += _pair(folder, record, pair, f"{'Flagged' if pair['flags'] else 'Lost Dice'}: {pair['id']}")
     return blocks
+
+
+def _why(pair: Pair, lost: Mapping[str, str]) -> str:
+    return "; ".join([*pair["flags"], *(text for name, text in lost.items() if name == str(pair["id"]))])
 
 
 def _every(pairs: Sequence[Pair]) -> list[Block]:

@@ -129,15 +129,30 @@ def model_plan(model: str | None) -> Plan | None:
         return None
 
 
-def pair_panels(pair: PicturedPair, *, pair_id: str, title: str, facts: str) -> Panels:
-    """Return the pictures of a pair, a row per plane."""
+def label_names(plan: Plan | None) -> dict[int, str]:
+    """Return the names of label values as files hold them; several that make one class keep their number."""
+    classes = [] if plan is None else plan.classes[1:]
+    several = {item.output for item in classes if len(item.values) > 1}
+    return {
+        value: f"{item.name} (label {value})" if item.output in several else item.name
+        for item in classes
+        for value in item.values
+        if not item.name.isdigit()
+    }
+
+
+def pair_panels(
+    pair: PicturedPair, *, pair_id: str, title: str, facts: str, names: Mapping[int, str] | None = None
+) -> Panels:
+    """Return the pictures of a pair, a row per plane; ``names`` are those of label values, where they are known."""
     cut = _planes(pair)
     rows = []
     for k, plane in enumerate(cut):
         name = PLANE_NAMES[k] if len(cut) > 1 else ""
         rows.append((name, tuple(_row(plane, f"{name} plane of {pair_id}" if name else pair_id))))
     values = [] if pair.labels is None else [int(v) for v in np.unique(pair.labels) if v]
-    legend = [(f"warped label {v}", CLASS_COLOURS[k % len(CLASS_COLOURS)]) for k, v in enumerate(values)]
+    called = {v: (names or {}).get(v, f"label {v}") for v in values}
+    legend = [(f"warped {called[v]}", CLASS_COLOURS[k % len(CLASS_COLOURS)]) for k, v in enumerate(values)]
     ends = mpl.colormaps[JACOBIAN_COLOURS]
     legend += [
         (text, mpl.colors.to_hex(ends(at)))
