@@ -95,6 +95,25 @@ def test_the_page_can_be_read_on_a_phone_and_printed(pages):
     assert "prefers-color-scheme: dark" in text
 
 
+def test_what_is_wider_than_the_screen_says_that_it_scrolls(pages):
+    text = pages["study"]
+    tables = text.count('<div class="table')
+    assert tables
+    assert text.count("More columns: scroll sideways") == tables
+    assert text.count("More of the picture: scroll sideways") == text.count(' wide"><div class="frame">')
+    assert "animation-timeline: scroll(nearest inline)" in text  # which hides it where nothing scrolls
+
+
+def test_whoever_listens_hears_what_takes_time(folders, tmp_path):
+    heard = []
+    make_report(folders["predictions"], tmp_path / "page.html", progress=heard.append)
+    assert heard[0] == "records, scans and labels"
+    assert heard[-1] == "writing the page"
+    count = len(heard)
+    make_report(folders["predictions"], tmp_path / "page.html")
+    assert len(heard) == count
+
+
 def test_the_file_is_written_whole_where_it_belongs(folders, tmp_path):
     folder = folders["training run"]
     written = make_report(folder, tmp_path / "page.html")

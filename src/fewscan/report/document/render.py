@@ -13,6 +13,8 @@ from markupsafe import Markup
 from fewscan.report.document.content import Report
 
 TEMPLATE, STYLE = "report.html.j2", "report.css"
+WIDE_PIXELS = 800
+"""Pictures wider than this, which have several panels side by side, are scrolled on a phone; others shrink to fit."""
 
 
 def render(report: Report, *, made: str, version: str) -> str:
@@ -43,6 +45,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["WIDE"] = WIDE_PIXELS
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["columns"] = lambda pictures: len(pictures) if len(pictures) < 6 else ceil(len(pictures) / 2)
     return environment
