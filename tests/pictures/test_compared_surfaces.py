@@ -5,7 +5,7 @@ from matplotlib.image import imread
 from fewscan.data.geometry import Geometry
 from fewscan.pictures import compared_surfaces
 from fewscan.pictures.compared import ComparedCase
-from fewscan.pictures.compared_surfaces import round_length, save_surfaces, signed_distance_mm
+from fewscan.pictures.compared_surfaces import bar_length, round_length, save_surfaces, signed_distance_mm
 from fewscan.pictures.surfaces import surface
 
 SIZE = (20, 20, 12)
@@ -66,3 +66,19 @@ def test_cases_are_left_out_where_there_would_be_too_many_rows():
 
 def test_round_lengths():
     assert [round_length(v) for v in (1.0, 1.1, 2.0, 3.0, 5.1, 0.04, 700)] == [1, 2, 2, 5, 10, 0.05, 1000]
+
+
+def test_the_longest_round_bar_that_fits():
+    assert [bar_length(v) for v in (5.0, 9.9, 10.0, 4.9, 0.3)] == [5, 5, 10, 2.5, 0.25]
+
+
+def test_all_rows_have_one_bar(monkeypatch, tmp_path):
+    bars = []
+    monkeypatch.setattr(compared_surfaces, "_draw_scale", lambda axis, length: bars.append(length))
+    small, large = np.zeros((2, 40, 40, 40), bool)
+    small[18:22, 18:22, 18:22], large[4:36, 4:36, 4:36] = True, True
+    labels = np.where(small, 2, large.astype(np.uint8))
+    case = ComparedCase("", labels, labels, {"m": labels}, Geometry.identity((40, 40, 40)))
+    save_surfaces(tmp_path / "a.png", [case], class_names={1: "large", 2: "small"})
+    assert len(bars) == 2
+    assert len(set(bars)) == 1

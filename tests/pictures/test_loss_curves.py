@@ -22,7 +22,7 @@ def total(record):
 
 def test_seeds_are_averaged_and_their_range_kept():
     band = over_seeds([[step(0, 1.0), step(10, 3.0)], [step(0, 2.0), step(10, 7.0)]], total)
-    assert band.step.tolist() == [0, 10]
+    assert band.step.tolist() == [1, 11]  # people count from 1
     assert (band.mean.tolist(), band.low.tolist(), band.high.tolist()) == ([1.5, 5], [1, 3], [2, 7])
 
 
@@ -36,7 +36,7 @@ def test_each_seed_is_smoothed_before():
 def test_only_steps_of_all_seeds_and_finite_values_count():
     records = [step(0, 1.0), {**step(5, 1.0), "loss": None}, step(9, 4.0), {"kind": "validation", "step": 9}]
     band = over_seeds([records, [step(0, 3.0), step(5, float("nan")), step(7, 9.0), step(9, 4.0)]], total)
-    assert band.step.tolist() == [0, 5, 9]
+    assert band.step.tolist() == [1, 6, 10]
     np.testing.assert_allclose(band.mean, [2, np.nan, 4])
     assert over_seeds([[], [step(0, float("inf"))]], total) is None
 

@@ -17,13 +17,13 @@ from fewscan.files import write_atomically
 from fewscan.pictures.compared import ComparedCase, wrapped
 from fewscan.pictures.overlay import (
     CLASS_COLOURS,
-    ERRORS,
     INK,
     PAPER,
     Example,
     Plane,
     dice_per_class,
     draw_legend,
+    errors_among,
     paint_errors,
     paint_labels,
     planes_of,
@@ -62,7 +62,7 @@ def save_planes(path: Path, cases: Sequence[ComparedCase], *, class_names: Mappi
     column = min(COLUMN_INCHES, ROW_INCHES * max(row[0].width for row in rows))
     heights = [min(ROW_INCHES, column / row[0].width) + GAP_INCHES for row in rows]
     width = LABEL_INCHES + (1 + len(methods)) * column + EDGE_INCHES
-    legend = {class_names[value]: colour for value, colour in colours.items()} | ERRORS
+    legend = {class_names[value]: colour for value, colour in colours.items()} | errors_among(class_names)
     per_line = max(1, int(width / 1.5))
     title = wrapped(title, inches=width, points=11)
     note = wrapped(NOTE_3D if len(rows) > len(cases) else NOTE_2D, inches=width, points=7.5)

@@ -103,8 +103,10 @@ def save_surfaces(
     for axis, name in zip(axes[0], ("truth", *methods), strict=True):
         axis.set_title(name, color=INK, fontsize=10)
     scale = Normalize(*_limits(rows))
-    for line, row in zip(axes, rows, strict=True):
-        _draw_row(line, row, scale)
+    halves = [_draw_row(line, row, scale) for line, row in zip(axes, rows, strict=True)]
+    length_mm = bar_length(0.5 * min(halves))
+    for line in axes:
+        _draw_scale(line[0], length_mm)
     if title:
         figure.suptitle(title, color=INK, fontsize=11, y=1 - 0.08 / height, va="top")
     bar = figure.add_axes((left / width, (foot - 0.4) / height, (width - left - 0.4) / width, 0.11 / height))
@@ -179,7 +181,8 @@ def round_length(length: float) -> float:
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= length * (1 - 1e-9))
 
 
-def _draw_row(axes: Sequence[Axes], row: _Row, scale: Normalize) -> None:
+def _draw_row(axes: Sequence[Axes], row: _Row, scale: Normalize) -> float:
+    """Draw a row; return half the width of its panels in mm."""
     palette = mpl.colormaps[COLOURS_OF_DISTANCE]
     truth = Surface(row.truth.vertices_mm, row.truth.faces, row.colour)
     drawn = [truth, *(Surface(mesh.vertices_mm, mesh.faces, INK) for mesh in row.predictions)]
@@ -191,7 +194,6 @@ def _draw_row(axes: Sequence[Axes], row: _Row, scale: Normalize) -> None:
     draw_surfaces(axes[0], [truth])
     if not len(row.truth.faces):
         _say(axes[0], "absent")
-    _draw_scale(axes[0], 0.5 * float(half[0]))
     for axis, mesh in zip(axes[1:], row.predictions, strict=True):
         draw_surfaces(axis, [Surface(truth.vertices_mm, truth.faces, GHOST)], shaded=False, zorder=0.5)
         colours: npt.NDArray[Any] = palette(scale(mesh.distance_mm))[:, :3]
@@ -203,15 +205,20 @@ def _draw_row(axes: Sequence[Axes], row: _Row, scale: Normalize) -> None:
             axis.text(0.5, 0, text, transform=axis.transAxes, color=INK, fontsize=8, ha="center", va="top")
     text = f"{row.caption}\n\n{row.name}" if row.caption else row.name
     axes[0].text(-0.02, 0.5, text, transform=axes[0].transAxes, ha="right", va="center", color=INK, fontsize=8.5)
+    return float(half[0])
 
 
 def _say(axis: Axes, text: str) -> None:
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=INK, fontsize=8.5)
 
 
-def _draw_scale(axis: Axes, length_mm: float) -> None:
-    """Draw a bar of a round length, at most ``length_mm``, below the truth."""
-    length = max(v for v in (round_length(length_mm) / f for f in (1.0, 2.0, 2.5, 5.0)) if v <= length_mm)
+def bar_length(most_mm: float) -> float:
+    """Return the longest round length that is at most ``most_mm``; one for all rows, so that sizes can be compared."""
+    return max(v for v in (round_length(most_mm) / f for f in (1.0, 2.0, 2.5, 5.0)) if v <= most_mm)
+
+
+def _draw_scale(axis: Axes, length: float) -> None:
+    """Draw a bar of ``length`` mm below the truth."""
     left, right = axis.get_xlim()
     middle, (bottom, _) = (left + right) / 2, axis.get_ylim()
     axis.plot([middle - length / 2, middle + length / 2], [bottom, bottom], color=INK, linewidth=1.5, clip_on=False)

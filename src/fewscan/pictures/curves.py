@@ -34,7 +34,8 @@ def save_learning_curves(path: Path, records: Iterable[Mapping[str, Any]]) -> No
         ``product`` of weight and value; those of an ``adversary`` likewise) and ``validation`` records (``step``,
         ``dice`` per class, ``mean_dice``). Any number of either, none included; what is not finite leaves a gap.
     """
-    records = list(records)
+    # steps count from 1, as people count them, and from 0 in the log
+    records = [{**record, "step": record["step"] + 1} for record in records if "step" in record]
     steps = [record for record in records if record["kind"] == "step"]
     validations = [record for record in records if record["kind"] == "validation"]
     contested = [record for record in steps if ADVERSARY in record]

@@ -142,7 +142,7 @@ def over_seeds(seeds: Iterable[Sequence[Record]], read: Read) -> Band | None:
     for records in seeds:
         steps = [record for record in records if record["kind"] == "step"]
         # JSON has no NaN and no infinity: such a value may have been written as null
-        points = {record["step"]: read(record) for record in steps}
+        points = {record["step"] + 1: read(record) for record in steps}
         value = np.array([np.nan if v is None else v for v in points.values()], float)
         if np.isfinite(value).any():
             width = max(1, round(SMOOTH_OVER * len(value)))

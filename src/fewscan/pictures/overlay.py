@@ -5,7 +5,7 @@ Ito ("Color universal design", 2008), which stay distinct under the common kinds
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from math import ceil, isnan
 from pathlib import Path
@@ -142,7 +142,7 @@ def _save(
     title: str,
 ) -> None:
     colours = {value: CLASS_COLOURS[k % len(CLASS_COLOURS)] for k, value in enumerate(class_names)}
-    legend = {class_names[value]: colour for value, colour in colours.items()} | ERRORS
+    legend = {class_names[value]: colour for value, colour in colours.items()} | errors_among(class_names)
     column = min(COLUMN_INCHES, ROW_INCHES * max(row.width for _, row in rows))
     heights = [min(ROW_INCHES, column / row.width) for _, row in rows]
     width = LABEL_INCHES + len(COLUMNS) * column
@@ -211,6 +211,11 @@ def paint_errors(truth: Array, prediction: Array, values: Sequence[int]) -> Arra
     ):
         result[where] = (*to_rgb(colour), 0.9)
     return result
+
+
+def errors_among(classes: Sized) -> dict[str, str]:
+    """Return the kinds of error and their colours for a legend; a class alone is confused with no other."""
+    return {name: colour for name, colour in ERRORS.items() if len(classes) > 1 or colour != CONFUSED}
 
 
 def write_scores(axis: Axes, dice: Mapping[int, float], colours: Mapping[int, str]) -> None:

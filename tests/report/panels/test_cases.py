@@ -50,6 +50,11 @@ def test_what_is_not_known_is_not_shown():
     assert panels.scale == ""
 
 
+def test_a_class_alone_is_confused_with_no_other():
+    panels = case_panels(case((12, 10)), {1: "ball"}, title="t")
+    assert [name for name, _ in panels.legend] == ["ball", "missed", "added"]
+
+
 def test_errors_are_counted_in_the_text():
     [(_, row)] = case_panels(case((12, 10)), NAMES, title="t").rows
     # a square of 4 x 4 moved by one: a line of 4 missed, and one of 4 added

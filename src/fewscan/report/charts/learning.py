@@ -1,7 +1,8 @@
 """Learning curves of one run, a small chart for each: total loss, every term, validation Dice, learning rate.
 
 Raw values are faint, their moving mean (`fewscan.pictures.curves`) is drawn above them. Where a term's weight is not 1,
-its value without the weight is dashed. In a run of several stages a term belongs to its stage.
+its value without the weight is dashed. In a run of several stages a term belongs to its stage. Steps count from 1, as
+people count them: the last of 60 stands at 60, although the log calls it 59.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ Points = Sequence[tuple[int, float | None]]
 
 def learning_charts(records: Sequence[Record]) -> list[Picture]:
     """Return the charts of a log; fewer where less was logged, none for an empty log."""
+    records = [{**record, "step": record["step"] + 1} for record in records if "step" in record]
     steps = [record for record in records if record.get("kind") == "step"]
     pictures = []
     if steps:

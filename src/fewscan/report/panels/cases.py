@@ -17,7 +17,7 @@ from scipy import ndimage
 from fewscan.data.geometry import Geometry
 from fewscan.pictures.compared import ComparedCase
 from fewscan.pictures.orientation import planes, upright
-from fewscan.pictures.overlay import CLASS_COLOURS, ERRORS, Example, Plane, paint_errors, paint_labels, planes_of
+from fewscan.pictures.overlay import CLASS_COLOURS, Example, Plane, errors_among, paint_errors, paint_labels, planes_of
 from fewscan.report.document.content import Panels, Picture
 from fewscan.report.document.embed import png_pixels
 
@@ -84,7 +84,7 @@ def case_panels(case: PicturedCase, names: Mapping[int, str], *, title: str, fac
         rows.append((name, tuple(_row(case, plane, confidence, colours, name))))
     legend = [(names[value], colour) for value, colour in colours.items()]
     if case.truth is not None:
-        legend += list(ERRORS.items())
+        legend += list(errors_among(names).items())
     scale = SCALE if case.confidence is not None else ""
     return Panels(title, facts, tuple(rows), tuple(legend), scale)
 
