@@ -46,6 +46,12 @@ def test_nothing_recognised(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(DataError, match=r"(?s)folder holds holiday\.jpg.*nnU-Net raw.*Decathlon.*manifest.*BraTS"):
         load_dataset(tmp_path)
+    (tmp_path / "scans.csv").touch()
+    with pytest.raises(DataError) as caught:
+        load_dataset(tmp_path)
+    assert (
+        f"is scans.csv the manifest? Give {tmp_path / 'scans.csv'} itself, or call it manifest.csv" in caught.value.mend
+    )
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="The folder is empty"):
         load_dataset(tmp_path / "empty")

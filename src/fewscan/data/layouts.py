@@ -60,7 +60,7 @@ def load_dataset(root: Path | str) -> Dataset:
         raise UsageError(f"{root}: no such file or folder", mend="check the path")
     dataset = _recognise(root)
     if dataset is None:
-        mend = "\n".join([*_bare_images_mend(root), KNOWN_LAYOUTS])
+        mend = "\n".join([*_bare_images_mend(root), *_table_mend(root), KNOWN_LAYOUTS])
         raise DataError(f"{root}: no scans in a layout that fewscan knows. {_what_is_there(root)}", mend=mend)
     check_cases(root, dataset.cases)
     return dataset
@@ -156,6 +156,12 @@ def _bare_images_mend(root: Path) -> list[str]:
     if root.name in {"images", "imagesTr"}:
         return [f"give the folder above, {root.parent}, or see below"]
     return [f"put the images into {root / 'images'} (and the labels into {root / 'labels'}), or see below"]
+
+
+def _table_mend(root: Path) -> list[str]:
+    """Say how a table in the folder is taken for its manifest."""
+    tables = sorted(root.glob("*.csv")) if root.is_dir() else []
+    return [f"is {tables[0].name} the manifest? Give {tables[0]} itself, or call it manifest.csv"] if tables else []
 
 
 def _what_is_there(root: Path) -> str:

@@ -77,7 +77,9 @@ def prepare_channels(
         raise DataError(msg, mend="give one file per channel")
     if original.dimensions != plan.image_dimensions:
         msg = f"case {case_id}: {paths[0]} is {original.dimensions}-D, the plan is for {plan.image_dimensions}-D images"
-        raise DataError(msg, mend="remove the case, or make a plan for its kind of image")
+        raise DataError(
+            msg, mend=f"leave it out here; {original.dimensions}-D images need a plan, and a model, of their own"
+        )
     preparation = plan.preparation
     start, size = (
         nonzero_box(channels) if preparation.crop == "nonzero" else ((0,) * original.dimensions, original.size)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fewscan.data.case import Case, Dataset, Part
 from fewscan.data.check.case_check import CaseFindings
+from fewscan.data.check.intensity_scale import check_intensity_scale
 from fewscan.data.check.problem import Problem, Source, count_text, first_names
 from fewscan.data.orientation import orientation_of
 
@@ -33,6 +34,7 @@ def check_findings(dataset: Dataset, findings: Sequence[CaseFindings]) -> list[P
         *_same_content_problems(findings),
         *_dimension_problems(findings),
         *_orientation_problems(findings),
+        *check_intensity_scale(dataset.channel_names, findings),
         *_class_problems(dataset, findings),
     ]
 
