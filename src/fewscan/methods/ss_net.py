@@ -57,15 +57,16 @@ class SSNet(Method):
     )
     parts = "one network + projections and scorers of its features"
     when = "Classes that look alike, with time for further passes; 0.8 points below supervised in one draw."
-    tuned = "a change of images that its term can feel, by reasoning; loss and ramp as tuned for mean_teacher"
+    tuned = "weight on validation slices (benchmarks/results/rivals_tuning.json); the change of images by reasoning"
     hyper_parameters: ClassVar[type[HyperParameters]] = SSNetParameters
     presets = {
         "paper": {**LONGER, "iterations": 15000, "hyper": {"cross_entropy_weight": 0.0}},
         # at a radius of 0.01 the relative entropy is a twentieth of the supervised loss, and bfloat16 does not resolve
-        # what a step of 0.01 changes; the rest as for Mean Teacher
+        # what a step of 0.01 changes; a weight of 1 then blunts the network; the rest as for Mean Teacher
         "recommended": {
             "hyper": {
                 "distance": "relative",
+                "consistency_weight": 0.1,
                 "virtual_step": 0.1,
                 "virtual_radius": 0.1,
                 "highest_scored": True,
