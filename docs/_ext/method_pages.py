@@ -9,10 +9,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from fewscan.cli.method_details import FOUNDING_PAPERS, PRESETS, as_plain_text, describe, meaning_and_source
+from fewscan.cli.method_details import PRESETS, as_plain_text, describe, meaning_and_source
 from fewscan.cli.methods import overview
 from fewscan.cli.train import next_command
 from fewscan.methods.costs import Cost, as_words
+from fewscan.methods.founding_papers import FOUNDING_PAPERS
 from pages import write_pages
 
 FOLDER = "methods"

@@ -53,7 +53,7 @@ class Settings(BaseModel):
 
 def nearest_key(key: str, valid: list[str]) -> str:
     """Return a hint that names the valid key nearest to ``key``, or lists them when none is near."""
-    close = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(key, valid, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"valid keys: {', '.join(sorted(valid))}"
 
 

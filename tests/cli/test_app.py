@@ -10,6 +10,7 @@ from fewscan.cli.app import main
 
 COMMANDS = [
     "demo", "check", "prepare", "train", "predict", "register", "evaluate", "methods", "cohort", "compare", "report",
+    "ensemble",
 ]  # fmt: skip
 HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "monai", "lightning_fabric")
 
@@ -37,6 +38,15 @@ def test_import_fewscan_is_light():
     code = f"import fewscan, sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_help_is_folded_by_the_terminal_alone():
+    """Lines of the source do not end lines of the help."""
+    env = os.environ | {"COLUMNS": "300", "TERMINAL_WIDTH": "300"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "fewscan", "predict", "--help"], capture_output=True, text=True, timeout=60, env=env
+    ).stdout
+    assert "on exactly the scan's own grid and with the label values of the training data, and prediction.json" in shown
 
 
 def test_version():

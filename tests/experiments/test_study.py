@@ -41,6 +41,7 @@ def test_written_study_reads_back_the_same(tmp_path):
         ({"seed": [1]}, "unknown key 'seed': did you mean 'seeds'"),
         ({"methods": [{"method": "supervised", "presett": "paper"}]}, r"methods\[0\]: unknown key 'presett'"),
         ({"methods": ["supervised", "supervised"]}, "supervised is there twice"),
+        ({"methods": ["supervisd"]}, "methods: unknown method 'supervisd': did you mean 'supervised'"),
         ({"methods": ["mean_teacher"]}, "baseline 'supervised' is not among the methods"),
         ({"also_against": ["supervised"]}, "'supervised' is not one of the other methods"),
         ({"seeds": [1, 1]}, "one is there twice"),

@@ -71,6 +71,13 @@ def test_failures_of_one_reason_are_told_together_and_others_only_where_there_ar
     assert "others" not in error.mend
 
 
+def test_a_failure_does_not_name_its_scan_twice(tmp_path: Path) -> None:
+    outcome = Outcome(2)
+    outcome.failed("a", DataError("case a: is broken"))
+    outcome.failed("b", DataError("case b: is broken"))
+    assert "\n  a, b: is broken" in outcome.summary(tmp_path, what="scans", done="predicted").message
+
+
 def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(UsageError, match="is a file, not a folder"):

@@ -9,7 +9,7 @@ import pytest
 from fewscan.errors import UsageError
 from fewscan.methods import registry
 from fewscan.methods.recipe import Recipe
-from fewscan.methods.registry import method_class, method_names, trainable_class, trainable_names
+from fewscan.methods.registry import aliases, is_trainable, method_class, method_names, trainable_class, trainable_names
 from fewscan.methods.supervised import Supervised
 
 
@@ -77,3 +77,13 @@ def test_an_installed_package_replaces_none_of_ours(other_package):
 def test_what_does_not_work_is_told(name, message, other_package):
     with pytest.raises(UsageError, match=message):
         method_class(name)
+
+
+def test_short_names_are_known():
+    assert {"cps", "uamt"} <= set(aliases())
+    for short, full in aliases().items():
+        assert trainable_class(short) is trainable_class(full)
+        assert is_trainable(short)
+    assert is_trainable("joint")
+    assert not is_trainable("pseudo_supervised")  # a stage
+    assert not is_trainable("nnunet")

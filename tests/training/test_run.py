@@ -15,6 +15,7 @@ from fewscan.tensor_file import read_tensors
 from fewscan.training.checkpoint import checkpoint_files, newest_checkpoint
 from fewscan.training.fabric import make_fabric
 from fewscan.training.log import read_log
+from fewscan.training.run import train
 from fewscan.training.start import start_training
 
 
@@ -242,3 +243,10 @@ def test_checkpoints_are_not_pickles(unbroken):
     tensors, description = read_tensors(checkpoint_files(unbroken.folder / "checkpoints")[-1])
     assert tensors
     assert description["step"] == 8
+
+
+def test_a_finished_run_says_that_it_is(copied_dataset, tmp_path, train_fast, capsys):
+    train_fast(copied_dataset, tmp_path / "run", settings={"iterations": 1})
+    capsys.readouterr()
+    assert train(copied_dataset, tmp_path / "run", resume=True, device="cpu").finished
+    assert f"{tmp_path / 'run'}: finished already, nothing is left to train" in capsys.readouterr().out

@@ -1,6 +1,8 @@
 """The command line: one function per command, errors turned into one clear message and an exit code."""
 
 import sys
+from collections.abc import Callable
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -50,6 +52,11 @@ def options(
     """Train on the few scans you have annotated and the many you have not; then segment the rest."""
 
 
+def _paragraphs(command: Callable[..., None]) -> str:
+    """Return what the command says of itself, its paragraphs in one line each: the terminal folds them."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in cleandoc(command.__doc__ or "").split("\n\n"))
+
+
 for command in (
     demo.demo,
     check.check,
@@ -64,7 +71,7 @@ for command in (
     methods.methods,
     cohort.cohort,
 ):
-    app.command()(command)
+    app.command(help=_paragraphs(command))(command)
 
 
 def main() -> None:

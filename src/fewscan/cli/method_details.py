@@ -10,18 +10,6 @@ if TYPE_CHECKING:
     from fewscan.settings import Settings
 
 PRESETS = ("paper", "recommended")
-FOUNDING_PAPERS = {
-    "paper 1": (
-        "Li et al., A Unified Framework for Semi-Supervised Image Segmentation and Registration, ISBI 2025, "
-        "arXiv 2502.03229"
-    ),
-    "paper 2": "Cheng and Song, Efficient MRI image segmentation using semi-supervised learning",
-    "paper 3": (
-        "Zhang, Semi-supervised Medical Image Segmentation with Hybrid Cropping in a Multi-Model Co-learning "
-        "Framework, 2024"
-    ),
-}
-"""What methods and settings mean by these names."""
 
 
 def describe(name: str) -> dict[str, Any]:

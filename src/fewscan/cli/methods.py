@@ -5,13 +5,15 @@ from typing import Annotated, Any
 import typer
 
 from fewscan.cli.console import emit
-from fewscan.cli.method_details import FOUNDING_PAPERS, PRESETS, as_plain_text, describe
+from fewscan.cli.method_details import PRESETS, as_plain_text, describe
+from fewscan.methods.founding_papers import FOUNDING_PAPERS
 
-HEAD = ("method", "what and where from", "networks and heads", "time", "memory", "when to use it")
+HEAD = ("method", "what and where from", "networks and heads", "steps", "time", "memory", "when to use it")
 WIDE, NARROW = 160, 110
 """Characters of a line where the terminal does not tell, and below which a table would be all folds."""
 
 NOTES = (
+    "steps: of a training with preset recommended unless told, of all networks and stages together.",
     "time, memory: of a training step with preset recommended, as multiples of supervised training on as many images.",
     "above, below, in one draw: points of Dice against supervised training, hippocampus volumes, 4 labelled scans.",
     "One method with its equations, settings and presets: fewscan methods NAME",
@@ -40,7 +42,8 @@ def methods(
 def overview() -> dict[str, dict[str, Any]]:
     """Return one row for every method, by name."""
     from fewscan.methods.costs import cost
-    from fewscan.methods.registry import trainable_class, trainable_names
+    from fewscan.methods.registry import aliases, trainable_class, trainable_names
+    from fewscan.training.settings import resolve_settings
 
     rows = {}
     for key in trainable_names():
@@ -48,7 +51,9 @@ def overview() -> dict[str, dict[str, Any]]:
         rows[key] = {
             "title": found.title,
             "paper": found.paper,
+            "aliases": sorted(short for short, full in aliases().items() if full == key),
             "parts": found.parts,
+            "steps": resolve_settings(method=key, preset="recommended", config={}, overrides={}).iterations,
             "task": found.task,
             "uses_unlabelled": found.uses_unlabelled,
             "time": None if measured is None else measured.time,
@@ -76,7 +81,9 @@ def overview_text(rows: dict[str, dict[str, Any]]) -> str:
     """Return all columns for the terminal, as wide as that is; on a narrow one, a paragraph for each method."""
     lines: list[tuple[str, ...]] = []
     for key, row in rows.items():
-        lines.append((key, f"{row['title']}. {row['paper']}", row["parts"], *_cost_words(row), row["when"]))
+        known = "".join(f" Also called {alias}." for alias in row["aliases"])
+        what = f"{row['title']}. {row['paper']}.{known}"
+        lines.append((key, what, row["parts"], str(row["steps"]), *_cost_words(row), row["when"]))
     width = _terminal_width()
     shown = as_paragraphs(HEAD, lines, width=width) if width < NARROW else as_table(HEAD, lines, width=width)
     return "\n".join([shown, "", *_notes(width), *_founding_papers()])

@@ -19,7 +19,9 @@ def predict(
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write the probability of the chosen label.")
     ] = False,
-    views: Annotated[int, typer.Option(help="Average over this many flipped views; slower, steadier.", min=1)] = 1,
+    views: Annotated[
+        int, typer.Option(help="Average over this many views: mirrored as in training, then of other contrast.", min=1)
+    ] = 1,
     largest_component: Annotated[
         bool, typer.Option("--largest-component", help="Keep the largest connected part of every class.")
     ] = False,
@@ -37,6 +39,7 @@ def predict(
     A folder holds the predictions of one model: repeating the same prediction replaces them, and removes scores and a
     report made of them before; another model or other settings need another folder.
     """
+    from fewscan.data.check.problem import count_text
     from fewscan.inference.predict import predict as predict_scans
 
     with progress_with_late_total("predicting", quiet=as_json) as advance:
@@ -53,6 +56,8 @@ def predict(
             largest_component=largest_component,
             progress=advance,
         )
-    text = "\n".join([f"{len(paths)} predictions in {out}", *paths.notes, f"next: fewscan evaluate {out} LABELS"])
+    text = "\n".join(
+        [f"{count_text(len(paths), 'prediction')} in {out}", *paths.notes, f"next: fewscan evaluate {out} LABELS"]
+    )
     payload = {"out": str(out), "predictions": [str(path) for path in paths], "removed": list(paths.removed)}
     emit(payload, as_json=as_json, text=text)

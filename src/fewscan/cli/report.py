@@ -33,7 +33,8 @@ def report(
     those most in need of a human look, time and memory, settings, versions, and how to reproduce it all. What is not
     finished gives a report too, which says so. Scores of other predictions than those in the folder are not shown.
     """
+    from fewscan.progress import say
     from fewscan.report.page import make_report
 
-    written = make_report(folder, out, scans=scans, labels=labels)
+    written = make_report(folder, out, scans=scans, labels=labels, progress=None if as_json else say)
     emit(written.to_json(), as_json=as_json, text=str(written))

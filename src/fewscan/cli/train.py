@@ -1,5 +1,6 @@
 """``fewscan train``: from a data set to a model."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,9 @@ def train(
     data: Annotated[Path, typer.Argument(help="Data set (folder or CSV manifest) or prepared store.")],
     out: Annotated[Path, typer.Option(help="Run folder to make; holds everything about the run.")],
     method: Annotated[str | None, typer.Option(help="See `fewscan methods`; default: what suits the data.")] = None,
-    preset: Annotated[str | None, typer.Option(help="'recommended' or 'paper' (as published).")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="'recommended' or 'paper' (as published); default: recommended.")
+    ] = None,
     labelled: Annotated[
         str | None,
         typer.Option(
@@ -27,8 +30,8 @@ def train(
     test: Annotated[
         str | None, typer.Option(help="Cases kept for testing, as count or fraction, where the data set names none.")
     ] = None,
-    iterations: Annotated[int | None, typer.Option(help="Training steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the drawn subset and of training.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Training steps; default: the preset's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the drawn subset and of training; default: 0.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
@@ -78,6 +81,8 @@ def train(
         resume=resume,
         quiet=as_json,
     )
+    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0":
+        return  # of several processes the first speaks for all
     summary = run.summary
     text = (
         f"trained {run.settings.method} for {run.settings.iterations} steps in {summary['training_seconds']:.0f} s "

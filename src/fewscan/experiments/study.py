@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from fewscan.methods.registry import is_trainable, trainable_names
 from fewscan.settings import Settings, nearest_key
 
 Preset = Literal["paper", "recommended"]
@@ -169,6 +170,10 @@ class Study(Settings):
         if twice:
             msg = f"methods: {', '.join(twice)} is there twice; give each entry a name and label of its own"
             raise ValueError(msg)
+        for entry in self.methods:
+            if not is_trainable(entry.method):
+                msg = f"methods: unknown method {entry.method!r}: {nearest_key(entry.method, trainable_names())}"
+                raise ValueError(msg)
         if self.baseline not in names:
             msg = f"the baseline {self.baseline!r} is not among the methods: {nearest_key(self.baseline, list(names))}"
             raise ValueError(msg)

@@ -40,8 +40,8 @@ def jensen_notes(lines: Sequence[Line], title: Title) -> list[str]:
     """Return whether mean Dice and mean Jaccard can belong together in every row; see `fewscan.metrics.jensen`."""
     checked = [(line, where, check) for line in lines for where, check in line.jensen.items()]
     bad = [
-        f"IMPOSSIBLE MEANS: {_place(line, title)}, {label}, {scored}: mean Jaccard {check.mean_jaccard:.4f} is not in "
-        f"[{check.lower:.4f}, {check.upper:.4f}] at mean Dice {check.mean_dice:.4f}"
+        f"IMPOSSIBLE MEANS: {_place(line.row, title)}, {label}, {scored}: mean Jaccard {check.mean_jaccard:.4f} is not "
+        f"in [{check.lower:.4f}, {check.upper:.4f}] at mean Dice {check.mean_dice:.4f}"
         for line, (scored, label), check in checked
         if not check.possible
     ]
@@ -54,12 +54,14 @@ def gap_notes(lines: Sequence[Line], shares: Sequence[GapShare], title: Title) -
     """Return what the share of the gap is, and where it means little."""
     if not shares:
         return []
-    notes = ["Gap recovered: (method on N - baseline on N) / (baseline on all - baseline on N), in mean Dice."]
+    formula = "Gap recovered: (method on N - baseline on N) / (baseline on all - baseline on N), in mean Dice"
+    alike = len({frozenset(result.cell.seed for result in line.results) for line in lines if line.results}) == 1
+    notes = [f"{formula}." if alike else f"{formula}; on N over the seeds that method and baseline both have."]
     for share in shares:
-        if share.tiny and not isnan(share.gap):
+        if share.tiny and not isnan(share.share):
             notes.append(
-                f"{title(share.row)}, {share.row.labelled.title} labelled: the gap is {100 * share.gap:.2f} points of "
-                f"Dice (below {100 * TINY_GAP:.0f}), so the share means little."
+                f"{_place(share.row, title)}: the gap is {min(100 * share.gap, 0.99):.2f} points of Dice (below "
+                f"{100 * TINY_GAP:.0f}), so the share means little."
             )
     return notes
 
@@ -88,11 +90,12 @@ def infinity_notes(lines: Sequence[Line], label: str, unit: str, title: Title) -
             average = line.averages.get(Key(scored, label, f"hd95_{unit}"))
             if average is not None and average.infinite:
                 notes.append(
-                    f"{_place(line, title)}, {scored}: infinite distance in {average.infinite} of {average.n} scores "
-                    f"(one mask is empty); mean HD95 of the others alone, not comparable: {average.mean_finite:.2f}"
+                    f"{_place(line.row, title)}, {scored}: infinite distance in {average.infinite} of {average.n} "
+                    f"scores (one mask is empty); mean HD95 of the others alone, not comparable: "
+                    f"{average.mean_finite:.2f}"
                 )
     return notes
 
 
-def _place(line: Line, title: Title) -> str:
-    return f"{title(line.row)}, {line.row.labelled.title} labelled"
+def _place(row: Row, title: Title) -> str:
+    return f"{title(row)}, {row.labelled.title} labelled"

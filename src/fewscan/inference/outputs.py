@@ -64,7 +64,7 @@ class Outcome:
         """
         items: dict[str, list[str]] = {}
         for item_id, text in self.failures.items():
-            items.setdefault(text, []).append(item_id)
+            items.setdefault(text.removeprefix(f"case {item_id}: "), []).append(item_id)
         lines = [f"{', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''}: {text}" for text, ids in items.items()]
         others = f"The others are in {out}. " if len(self.failures) < self.total else ""
         return DataError(

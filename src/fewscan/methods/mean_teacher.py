@@ -29,7 +29,7 @@ from fewscan.methods.supervised import Supervised, supervised_loss
 class MeanTeacherParameters(RampedParameters, StudentViewParameters, StudentTeacherParameters):
     """Of eqs. 1 and 2; the defaults are the published values."""
 
-    consistency_weight: float = Field(0.2, ge=0, description="w; public code of the field: 0.1, see eq. 1")
+    consistency_weight: float = Field(0.2, ge=0, description="w; public code: 0.1 beside half the supervised loss")
     noise: float = Field(0.1, ge=0, description="s, in standard deviations of the scan; public code")
     noise_clip: float = Field(0.2, ge=0, description="c; public code")
     temperature: float = Field(1.0, gt=0, description="tau of p_T^(1/tau), below 1 is surer; paper 2: 1")

@@ -50,6 +50,16 @@ def trainable_names() -> list[str]:
     return sorted({*method_names(), *_RECIPES, *_installed("recipes")})
 
 
+def aliases() -> dict[str, str]:
+    """Return the short names that some methods also have, and the full ones."""
+    return dict(_ALIASES)
+
+
+def is_trainable(name: str) -> bool:
+    """Tell whether ``--method`` takes the name, which may be an alias."""
+    return _ALIASES.get(name, name) in trainable_names()
+
+
 def method_class(name: str) -> type[Method]:
     """Return the class of the method called ``name``, which may be an alias; its ``name`` is the full one.
 

@@ -5,7 +5,9 @@
 (3)  L = a CE(p, y) + b Dice(p, y) + w r(t) sum of 1[u < H] |p_S(x_u) - q|^2 / (C sum of 1[u < H])
 (4)  H(t) = (h + (1 - h) r_H(t)) ln C
 
-Public code compares the student with one more noisy pass instead of q, and writes 2 for C in eqs. 3 and 4.
+n_k, r and the student's harder view in `recommended` are those of `fewscan.methods.mean_teacher`, whose eq. 3 with this
+q then takes the place of the squared difference. Public code compares the student with one more noisy pass instead of
+q, and writes 2 for C in eqs. 3 and 4.
 """
 
 from typing import Literal

@@ -16,7 +16,11 @@ With validation scans every stage is validated at its end (not each ``validate_e
 as the best model, and no further round begins once ``patience`` rounds have not raised it. Without, all rounds are run.
 
 With ``mode: agreement`` only scans whose halves agree are used, which is what the authors' public code does; see
-`fewscan.recipes.mask_quality.agreeing`. Losses: `fewscan.methods.pseudo_supervised`, `fewscan.methods.registration`.
+`fewscan.recipes.mask_quality.agreeing`. R's loss is that of method `registration`, and that of S
+
+(4)  L = a CE(p, y) + b Dice(p, y) + w Dice(p, q) + v CE(p, q)    (`fewscan.methods.pseudo_supervised`)
+
+with w = 1 and v = 0 in `paper`, w = 0 and v = 1 in `recommended`.
 """
 
 from typing import Any, ClassVar

@@ -162,6 +162,8 @@ def train(
     wishes = parts | {"plan": plan, "planning": planning or None}
     asked = wishes_of(out, run.summary, data, wishes)
     if resume and run.finished:
+        if not quiet:
+            say(f"{out}: finished already, nothing is left to train")
         return run
     where = resolve_device(device)
     fabric = make_fabric(where, resolve_precision(resolved.precision, where), devices=devices, nodes=nodes)

@@ -20,7 +20,8 @@ def require_empty(out: Path) -> None:
     # a lock alone is what a process leaves that was killed before it had decided anything
     if out.exists() and any(other.name != LOCK_NAME for other in out.iterdir()):
         raise UsageError(
-            f"{out}: exists and is not empty", mend="Choose another --out, or continue this run with --resume."
+            f"{out}: exists and is not empty",
+            mend="Choose another --out, or continue this run with --resume (Python: resume=True).",
         )
 
 
