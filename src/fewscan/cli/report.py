@@ -36,5 +36,6 @@ def report(
     from fewscan.progress import say
     from fewscan.report.page import make_report
 
-    written = make_report(folder, out, scans=scans, labels=labels, progress=None if as_json else say)
+    progress = None if as_json else lambda part: say(f"report: {part}")
+    written = make_report(folder, out, scans=scans, labels=labels, progress=progress)
     emit(written.to_json(), as_json=as_json, text=str(written))
