@@ -143,7 +143,7 @@ def test_other_formats_keep_their_suffix(tmp_path: Path, thresholds: Callable[..
 def test_an_empty_scan_is_a_failure_and_no_segmentation(tmp_path: Path, thresholds: Callable[..., Path]) -> None:
     grid = GRIDS["plain"]
     write_image(tmp_path / "scans" / "a.nii.gz", np.full(grid.size, 7, np.int16), grid)
-    with pytest.raises(DataError, match="1 of 1 scans could not be predicted:\n  a: case a: its image is constant"):
+    with pytest.raises(DataError, match="1 of 1 scans could not be predicted:\n  a: its image is constant"):
         predict(thresholds(), tmp_path / "scans", tmp_path / "out", device="cpu")
     assert not (tmp_path / "out" / "a.nii.gz").exists()
 

@@ -60,7 +60,7 @@ class CoLearning(TwoStudents):
         "D(p_k(mix_k), Y_mixk);  theta_T = (1 - alpha - beta) theta_T + alpha theta_1 + beta theta_2"
     )
     parts = "two students of different structure + a teacher of their averages"
-    when = "Cross supervision, teachers, cut-and-paste at thrice the cost; 0.7 points above in one draw, left atrium 3.7."
+    when = "Cross supervision, teachers, cut-and-paste at thrice the cost; 0.7 points above in one draw, 3.7 on atria."
     tuned = "as mean_teacher; one run on validation scans (benchmarks/results/rivals_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = CoLearningParameters
     presets = {
