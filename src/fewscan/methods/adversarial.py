@@ -30,7 +30,7 @@ class Adversarial(Method):
     paper = "Zhang et al. 2017 (MICCAI)"
     equations = "L = CE + Dice + w r(t) CE(D(p_u, x_u), annotated);  L_D = CE(D(p, x), annotated or not)"
     parts = "one network + discriminator"
-    when = "Enough labelled scans that a discriminator can learn what annotations look like. Not compared yet."
+    when = "Enough labelled scans that a discriminator can learn annotations; 1.3 points below supervised in one draw."
     tuned = "the discriminator learns faster and weighs less than published, by reasoning; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = AdversarialParameters
     presets = {
