@@ -104,8 +104,9 @@ def test_segmentation_windows_blend_to_the_whole():
     """A network that works voxel by voxel gives the same through windows, in batches of any size."""
     images = torch.randn((3, 1, 13, 11), generator=torch.Generator().manual_seed(7))
     views = mask_views(2, 1, flip_axes=(), rotation_degrees=0)
-    whole = segmentation_half(Brightness(), images, views=views, patch_size=(13, 11))
-    parts = segmentation_half(Brightness(), images, views=views, patch_size=(8, 4))
+    inside = torch.ones(3, 1, 13, 11)
+    whole = segmentation_half(Brightness(), images, inside, views=views, patch_size=(13, 11))
+    parts = segmentation_half(Brightness(), images, inside, views=views, patch_size=(8, 4))
     assert torch.allclose(whole, parts, atol=1e-5)
     assert torch.allclose(whole[:, 1], images[:, 0].sigmoid(), atol=1e-6)
 
@@ -119,13 +120,17 @@ class Share(nn.Module):
 
 
 def test_the_segmentation_network_is_not_shown_padding():
-    """Three of four voxels are bright in one scan, all in the other; the grid is four times as large."""
+    """Three of four voxels are bright in one scan, all in the other; the grid is four times as large.
+
+    Those that are not bright, two sides of the scan, have the value of the padding and are no padding.
+    """
     images = torch.full((2, 1, 8, 8), -1.0)
-    images[0, 0, 2:6, 2:6] = 1.0
-    images[0, 0, 2:4, 2:4] = -0.5
+    inside = torch.zeros(2, 1, 8, 8)
+    inside[0, 0, 2:6, 2:6] = inside[1, 0, 1:5, 3:7] = 1
+    images[0, 0, 3:6, 2:6] = 1.0
     images[1, 0, 1:5, 3:7] = 2.0
     views = mask_views(2, 1, flip_axes=(), rotation_degrees=0)
-    found = segmentation_half(Share(), images, views=views, patch_size=(4, 4))
+    found = segmentation_half(Share(), images, inside, views=views, patch_size=(4, 4))
     expected = torch.zeros(2, 8, 8)
     expected[0, 2:6, 2:6], expected[1, 1:5, 3:7] = 0.75, 1.0
     assert torch.allclose(found[:, 1], expected)

@@ -42,7 +42,9 @@ def test_the_time_left_is_told_when_both_trainings_and_masks_are_known(tmp_path)
 
 
 def test_the_record_is_of_the_masks_that_were_trained_with(tmp_path):
-    record = MaskRecord(entropy=0.2, disagreement=0.1, segmentation_vox=(3,), registration_vox=(2,))
+    record = MaskRecord(
+        entropy=0.2, disagreement=0.1, disagreements=(0.1,), segmentation_vox=(3,), registration_vox=(2,)
+    )
     worse = record.model_copy(update={"entropy": 0.8, "disagreement": 0.7, "kept_from": 1, "why_kept": "empty"})
     records = {"a": record, "b": record.model_copy(update={"entropy": 0.4}), "c": worse}
     store = SimpleNamespace(records=records, details={"seconds": 6.0})

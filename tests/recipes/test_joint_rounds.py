@@ -28,7 +28,7 @@ STAGES = [
 
 
 def _models(run):
-    names = ("model.safetensors", "model_combined.safetensors", "model_best.safetensors")
+    names = [f"model{name}.safetensors" for name in ("", "_combined", "_best", "_combined_best")]
     return [load_model(run.folder / name)[0].state_dict() for name in names]
 
 
@@ -47,7 +47,7 @@ def _same_run(first, second):
     assert logs[0] == logs[1]
 
 
-def test_every_stage_is_an_ordinary_run_and_the_run_has_three_models(finished):
+def test_every_stage_is_an_ordinary_run_and_the_run_has_the_models_of_the_last_and_the_best_round(finished):
     assert sorted(path.name for path in (finished.folder / "stages").iterdir()) == sorted(STAGES)
     for name in STAGES:
         if not name.endswith("masks"):
@@ -59,6 +59,14 @@ def test_every_stage_is_an_ordinary_run_and_the_run_has_three_models(finished):
     assert finished.summary["training_seconds"] >= 0
     last = load_model(finished.folder / "stages" / "2-segmentation")[0].state_dict()
     assert all(torch.equal(value, last[key]) for key, value in _models(finished)[0].items())
+    best = finished.summary["best_validation"]["round"]
+    chosen = load_model(finished.folder / "stages" / f"{best}-segmentation")[0].state_dict()
+    laid = load_model(finished.folder / "stages" / f"{best}-registration")[0].state_dict()
+    for name, prefix in (("best", ""), ("combined_best", "segmentation.")):
+        network, spec = load_model(finished.folder / f"model_{name}.safetensors")
+        assert spec.details["rounds"] == best
+        assert all(torch.equal(network.state_dict()[prefix + key], value) for key, value in chosen.items())
+    assert all(torch.equal(network.state_dict()["registration." + key], value) for key, value in laid.items())
     names = {path.name for path in (finished.folder / "rounds").iterdir()}
     assert names == {"round_1.png", "round_2.png", "strip.png"}
 
@@ -284,11 +292,14 @@ def test_only_agreeing_scans_are_used_and_none_is_no_failure(flat_store, train_j
 
 def test_both_predictors_segment_files(finished, flat_store, tmp_path):
     scans = flat_store.parent / "data" / "imagesTr"
-    for name in (None, "joint", "combined", "best"):
+    for name in (None, "joint", "combined", "best", "combined_best"):
         paths = predict(finished.folder, scans, tmp_path / str(name), predictor=name, confidence=True, device="cpu")
         assert len(paths) == 6
-    model = json.loads((tmp_path / "combined" / "prediction.json").read_text())["model"]
-    assert model.endswith("model_combined.safetensors")
+    records = {name: json.loads((tmp_path / name / "prediction.json").read_text()) for name in ("joint", "combined")}
+    assert records["combined"]["model"].endswith("model_combined.safetensors")
+    # whole scans have no windows; how many views and sources it averages is in the options of the network
+    assert [record["settings"]["overlap"] for record in records.values()] == [0.5, None]
+    assert records["combined"]["network"]["options"]["views"] == 3
     with pytest.raises(UsageError, match="'combined'"):
         predict(finished.folder, scans, tmp_path / "x", predictor="combind", device="cpu")
 
@@ -309,6 +320,48 @@ def test_it_stops_when_validation_levels_off(flat_store, train_joint, tmp_path, 
     assert "levelled off" in capsys.readouterr().out
     assert not (run.folder / "stages" / "2-segmentation").exists()
     assert (run.folder / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"iterations": 4}, "cannot be divided among 6 stages"),
+        ({"hyper.registration.network.options.filterz": [4]}, "filterz"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_scans_are_prepared(wrong, text, flat_store, train_joint, tmp_path):
+    data, run = flat_store.parent / "data", tmp_path / "run"
+    with pytest.raises(UsageError, match=text):
+        train_joint(data, run, settings=wrong)
+    assert not (run / "store").exists()
+    train_joint(data, run, settings={"hyper.rounds": 0, "iterations": 2})  # the corrected command finds no half run
+
+
+@pytest.mark.parametrize("wrong", [{"lambdas": [1, 2, 3]}, {}])
+def test_what_the_registration_would_refuse_is_refused_before_the_segmentation_is_trained(
+    wrong, flat_store, train_joint, tmp_path, monkeypatch
+):
+    if not wrong:
+        monkeypatch.setattr("fewscan.training.whole_scans.OVERHEAD", 1e15)
+    settings = {f"hyper.registration.loss.{key}": value for key, value in wrong.items()}
+    with pytest.raises(UsageError, match="one per level" if wrong else "GiB of memory"):
+        train_joint(flat_store, tmp_path / "run", settings=settings)
+    assert not (tmp_path / "run" / "stages").exists()
+
+
+def test_the_strip_is_not_lost_with_a_power_cut(flat_store, train_joint, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("fewscan.recipes.joint_pictures.save_round", _power_cut)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train_joint(flat_store, tmp_path / "run", pictures=True)
+    train_joint(flat_store, tmp_path / "run", resume=True, pictures=True)
+    whole = train_joint(flat_store, tmp_path / "whole", pictures=True)
+    strips = [(folder / "rounds" / "strip.png").read_bytes() for folder in (tmp_path / "run", whole.folder)]
+    assert strips[0] == strips[1]
+
+
+def _power_cut(*args, **options):
+    raise RuntimeError("power cut")
 
 
 def test_slices_of_volumes_are_refused(volume_store, train_joint, tmp_path):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fewscan.recipes.mask_quality import MaskRecord, agreeing, collapse, describe_mask, disagreement, mean_entropy
+from fewscan.recipes.mask_quality import MaskRecord, agreeing, collapse, describe_mask, disagreements, mean_entropy
 
 
 def _hard(rows, classes=3):
@@ -14,8 +14,10 @@ def _hard(rows, classes=3):
 
 
 def _record(**changes):
-    volumes = {"segmentation_vox": (99,), "registration_vox": (99,)}
-    return MaskRecord.parse({"entropy": 0.1, "disagreement": 0.1, **volumes, **changes}, source="test")
+    """Return a record of one class; of several where their volumes are given, the halves agreeing on all alike."""
+    values = {"entropy": 0.1, "disagreement": 0.1, "segmentation_vox": (99,), "registration_vox": (99,), **changes}
+    values.setdefault("disagreements", (values["disagreement"],) * len(values["segmentation_vox"]))
+    return MaskRecord.parse(values, source="test")
 
 
 def test_entropy():
@@ -28,13 +30,12 @@ def test_entropy():
     )
 
 
-def test_disagreement():
+def test_disagreements():
     first, second = torch.tensor([[0, 1, 1, 2]]), torch.tensor([[1, 1, 1, 0]])
     # class 1: 2 and 3 voxels, 2 in common: Dice 4/5; class 2: 1 and 0: Dice 0
-    assert disagreement(first, second, classes=3) == pytest.approx(1 - (0.8 + 0.0) / 2)
-    assert disagreement(first, first, classes=3) == 0
-    assert disagreement(torch.zeros(1, 2), torch.zeros(1, 2), classes=3) == 0
-    assert disagreement(torch.tensor([[0, 1]]), torch.tensor([[0, 1]]), classes=3) == 0  # class 2 is in neither
+    assert disagreements(first, second, classes=3) == [pytest.approx(0.2), 1]
+    assert disagreements(first, first, classes=4) == [0, 0, None]  # class 3 is in neither
+    assert disagreements(torch.zeros(1, 2), torch.zeros(1, 2), classes=3) == [None, None]
 
 
 def test_a_record_says_it_all():
@@ -44,6 +45,7 @@ def test_a_record_says_it_all():
     assert record.registration_vox == (3, 0)
     assert record.found == (True, True)
     assert record.disagreement == pytest.approx(0.6)
+    assert record.disagreements == (pytest.approx(0.2), 1)
     assert record.entropy == pytest.approx(2 / 4 * math.log(2) / math.log(3))
     assert record.kept_from is None
 
@@ -76,6 +78,23 @@ def test_next_to_nothing_may_double():
 def test_every_class_is_watched():
     before = _record(segmentation_vox=(50, 50), registration_vox=(50, 50))
     assert "class 2" in collapse(before.model_copy(update={"segmentation_vox": (50, 0)}), before, factor=4)
+
+
+def test_a_class_that_vanishes_is_not_hidden_by_others_that_became_better():
+    thousand = (1000, 1000, 1000)
+    before = _record(segmentation_vox=thousand, registration_vox=thousand, disagreement=0.5)
+    new = {"segmentation_vox": (1000, 1000, 0), "disagreement": 1.4 / 3, "disagreements": (0.2, 0.2, 1.0)}
+    assert "class 3 went from 1000 to 0 voxels in the segmentation half" in collapse(
+        before.model_copy(update=new), before, factor=4
+    )
+
+
+def test_the_mean_disagreement_is_over_classes_that_are_there():
+    same = _hard([[0, 1, 1, 0]])
+    assert describe_mask(same, same, same).disagreements == (0, 0)
+    other = _hard([[1, 1, 0, 0]])  # one of two voxels in common
+    record = describe_mask(same, same, other)
+    assert (record.disagreement, record.disagreements) == (0.5, (0.5, 0))
 
 
 def test_the_gate():

@@ -9,7 +9,9 @@ from fewscan.recipes.mask_quality import MaskRecord
 from fewscan.recipes.mask_store import MaskStore, finish_store, has_shard, shard_path, write_shard
 
 IDS = [["a", "b"], ["c"]]
-RECORD = MaskRecord(entropy=0.25, disagreement=0.5, segmentation_vox=(3, 4), registration_vox=(2, 0))
+RECORD = MaskRecord(
+    entropy=0.25, disagreement=0.5, disagreements=(0.2, 0.8), segmentation_vox=(3, 4), registration_vox=(2, 0)
+)
 
 
 def _mask(seed, size=(5, 4), classes=3):

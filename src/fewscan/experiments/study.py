@@ -67,7 +67,7 @@ class MethodEntry(Settings):
         Used in tables and pictures; the name unless told.
     predictor : str
         Which of several predictors of the method, such as "combined" of method joint; the method's own unless told. It
-        shares the training of the line that has all the same settings. ``checkpoint`` does not concern it.
+        shares the training of the line that has all the same settings.
     preset : "paper" or "recommended", optional
         The only preset to use; those of the study unless told.
     labelled : tuple of int, float, "all" or list of ids, optional

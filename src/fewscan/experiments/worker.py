@@ -30,11 +30,10 @@ from fewscan.experiments.state import (
     state_of,
 )
 from fewscan.files import write_json
+from fewscan.inference.model_file import model_name
 from fewscan.locking import folder_lock
 from fewscan.training.data import TrainingData
 from fewscan.training.run import Run, train
-
-MODELS = {"last": "model.safetensors", "best": "model_best.safetensors"}
 
 
 def run_cell(cell: Cell, study_folder: Path, *, checkpoint: str = "last", device: str = "auto") -> None:
@@ -70,7 +69,7 @@ def run_cell(cell: Cell, study_folder: Path, *, checkpoint: str = "last", device
                 if cell.trained_in
                 else _train(cell, folder / RUN, study_folder, device=device)
             )
-            model = f"model_{cell.predictor}.safetensors" if cell.predictor else MODELS[checkpoint]
+            model = model_name(cell.predictor, best=checkpoint == "best")
             _predict_and_score(run, folder, study_folder, model=model, device=device)
             write_json(folder / CELL_FILE, record | _outcome(run, folder) | {"state": State.FINISHED})
         except InterruptedRunError:

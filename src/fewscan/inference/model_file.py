@@ -129,6 +129,11 @@ def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:
     return network.eval(), spec
 
 
+def model_name(predictor: str = "", *, best: bool = False) -> str:
+    """Return what a run calls the file of its own or another predictor, of the last step or the best on validation."""
+    return "_".join(("model", *filter(None, (predictor, "best" if best else "")))) + ".safetensors"
+
+
 def model_path(model: Path, predictor: str | None = None) -> Path:
     """Return the model file: ``model`` itself, or ``model.safetensors`` in the run folder ``model``.
 
@@ -137,8 +142,8 @@ def model_path(model: Path, predictor: str | None = None) -> Path:
     model : Path
         Model file, or run folder.
     predictor : str, optional
-        Another predictor of the run: "best" is ``model_best.safetensors``. The name of the run's method is the
-        ordinary one.
+        Another predictor of the run: "best" is ``model_best.safetensors``, see `model_name`. The name of the run's
+        method is the ordinary one.
 
     Raises
     ------

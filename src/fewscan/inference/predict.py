@@ -205,7 +205,7 @@ def _settings(predictor: Predictor, *, confidence: bool, largest_component: bool
         "device": str(predictor.device),
         "precision": str(predictor.dtype).removeprefix("torch."),
         "views": [view.name for view in predictor.views] or ["identity"],
-        "overlap": predictor.overlap,
+        "overlap": None if predictor.whole_scans else predictor.overlap,
         "confidence": confidence,
         "largest_component": largest_component,
     }

@@ -104,6 +104,11 @@ class Predictor:
             overlap=overlap,
         )
 
+    @property
+    def whole_scans(self) -> bool:
+        """Whether the network is shown every scan whole, so that there are no windows that could overlap."""
+        return bool(getattr(self.network, "whole_scans", False))
+
     def probabilities(self, image: npt.NDArray[np.float32], background: tuple[float, ...]) -> Tensor:
         """Return the probabilities (classes, *axes) of a prepared image (channels, *axes).
 
@@ -116,7 +121,7 @@ class Predictor:
         layout = best_layout(plan.dimensions, self.device, self.dtype)
         network: Callable[[Tensor], Tensor] = self.network
         shown = torch.from_numpy(np.require(image, requirements=["C", "W"]))  # a copy of a read-only memory map
-        if getattr(self.network, "whole_scans", False):  # one window, centred on the scan as in training
+        if self.whole_scans:  # one window, centred on the scan as in training
             window = tuple(max(sides) for sides in zip(window, image.shape[1:], strict=True))
             network, shown, background = _told_padding(network, layout), _with_inside(shown), (*background, 0.0)
         found = predict_probabilities(

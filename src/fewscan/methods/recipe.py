@@ -15,8 +15,8 @@ class Recipe(Trainable, ABC):
 
     @classmethod
     @abstractmethod
-    def check(cls, settings: Any, plan: Any) -> None:
-        """Raise `UsageError` where settings (`TrainSettings`) or plan cannot work, before anything is prepared."""
+    def check(cls, settings: Any, plan: Any, split: Any) -> None:
+        """Raise `UsageError` where settings (`TrainSettings`), plan or split cannot work, before scans are prepared."""
 
     @classmethod
     @abstractmethod

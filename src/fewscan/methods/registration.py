@@ -79,7 +79,7 @@ class Registration(Method):
             )
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the terms of eqs. 3 and 4; the labels' is left out where no pair has them on both sides."""
+        """Return the terms of eqs. 3 and 4; the labels' is left out where it has no weight or no pair has labels."""
         labelled, unlabelled = len(batch.images), len(batch.unlabelled)
         if batch.unlabelled_masks is not None:  # every scan has a mask, so no pair is worth more than another
             labelled, unlabelled = 0, labelled + unlabelled
@@ -87,7 +87,7 @@ class Registration(Method):
         both_ways = self.hyper.inverse_consistency > 0
         if both_ways:
             moving, fixed = torch.cat([moving, fixed]), torch.cat([fixed, moving])
-        pairs = make_pairs(batch, moving, fixed, classes=self.context.classes)
+        pairs = make_pairs(batch, moving, fixed, classes=self.context.classes, masks=self.hyper.label_weight > 0)
         levels = self.network(pairs.moving, pairs.fixed)
         terms = pair_terms(levels, pairs, self.hyper.objective)
         if both_ways:

@@ -116,8 +116,8 @@ class Combined(nn.Module):
         images : Tensor
             ``(batch, channels, *size)``: whole scans, centred.
         inside : Tensor, optional
-            ``(batch, 1, *size)``: 1 where they have data, 0 in their padding, which does not count in the choice of
-            annotated scans; everywhere 1 unless told.
+            ``(batch, 1, *size)``: 1 where they have data, 0 in their padding, which neither network is shown as part
+            of the scan, and which has no part in the choice of annotated scans; everywhere 1 unless told.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class Combined(nn.Module):
         inside = torch.ones_like(images[:, :1]) if inside is None else inside
         each = zip(images, inside, strict=True)
         chosen = torch.stack([most_similar(placed, *one, count=self.options.sources) for one in each])
-        segmented, registered = self.halves(images, placed, chosen)
+        segmented, registered = self.halves(images, inside, placed, chosen)
         mean = self.together(segmented, registered)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
@@ -138,18 +138,22 @@ class Combined(nn.Module):
         """Return eq. 1 of both halves, of any shape."""
         return torch.lerp(registered, segmented, self.options.segmentation_share)
 
-    def halves(self, images: Tensor, placed: Placed, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def halves(self, images: Tensor, inside: Tensor, placed: Placed, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return both halves of eq. 1, each ``(batch, class, *size)`` and adding up to 1.
 
         Parameters
         ----------
         images : Tensor, (batch, channels, *size)
+        inside : Tensor, (batch, 1, *size)
+            1 where they have data, 0 in their padding.
         placed : Placed
             The annotated scans on the grid of the images.
         chosen : Tensor, (batch, count), int64
             Which of them are laid onto each image.
         """
-        segmented = segmentation_half(self.segmentation, images, views=self.views, patch_size=self.options.patch_size)
+        segmented = segmentation_half(
+            self.segmentation, images, inside, views=self.views, patch_size=self.options.patch_size
+        )
         return segmented, registration_half(self.registration, placed, images, chosen, classes=self.classes)
 
 

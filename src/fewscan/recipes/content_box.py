@@ -12,29 +12,27 @@ from torch import Tensor
 Box = tuple[slice, ...]
 
 
-def content_box(image: Tensor, *, least: Sequence[int]) -> Box:
-    """Return the smallest box that holds every voxel unlike the corner's, grown to at least ``least``.
+def content_box(inside: Tensor, *, least: Sequence[int]) -> Box:
+    """Return the smallest box that holds a scan, grown to at least ``least``.
 
     Parameters
     ----------
-    image : Tensor, (channels, *size)
-        Padded with one value per channel, or not at all.
+    inside : Tensor, (*size)
+        1 where the scan has data, 0 in its padding.
     least : sequence of int
-        Sides that the box has at least; no larger than the image's.
+        Sides that the box has at least; no larger than the grid's.
 
     Returns
     -------
     tuple of slice
-        One per spatial axis; the whole image where all voxels are alike, or the corner belongs to the scan.
+        One per spatial axis; the whole grid where there is no data at all.
     """
-    dimensions = image.ndim - 1
-    corner = image[(slice(None), *(slice(0, 1),) * dimensions)]
-    content = (image != corner).any(0)
+    content = inside > 0
     if not bool(content.any()):
-        return tuple(slice(0, side) for side in image.shape[1:])
+        return tuple(slice(0, side) for side in content.shape)
     box = []
     for axis, (side, wanted) in enumerate(zip(content.shape, least, strict=True)):
-        others = [other for other in range(dimensions) if other != axis]
+        others = [other for other in range(content.ndim) if other != axis]
         there = torch.nonzero(content.amax(others) if others else content)
         box.append(_grown(int(there[0]), int(there[-1]) + 1, side=side, wanted=wanted))
     return tuple(box)

@@ -26,7 +26,7 @@ OVERLAP = 0.5
 
 @torch.no_grad()
 def segmentation_half(
-    network: nn.Module, images: Tensor, *, views: Sequence[View], patch_size: Sequence[int]
+    network: nn.Module, images: Tensor, inside: Tensor, *, views: Sequence[View], patch_size: Sequence[int]
 ) -> Tensor:
     """Return the mean class probabilities over views, by sliding window over each scan without its padding.
 
@@ -35,8 +35,10 @@ def segmentation_half(
     network : Module
         From images to logits, in evaluation mode.
     images : Tensor, (batch, channels, *size)
-        On the network's device; at least as large as the patch along every axis. What is padding (see
-        `fewscan.recipes.content_box`) is not shown to the network, and is background.
+        On the network's device; at least as large as the patch along every axis.
+    inside : Tensor, (batch, 1, *size)
+        1 where they have data, 0 in their padding, which is not shown to the network (see
+        `fewscan.recipes.content_box`) and is background.
     views : sequence of View
         At least one.
     patch_size : sequence of int
@@ -53,8 +55,8 @@ def segmentation_half(
         If the network gives numbers that are not finite.
     """
     alike: dict[str, tuple[Box, list[int]]] = {}  # scans of one box pass the network together
-    for number, image in enumerate(images):
-        box = content_box(image, least=patch_size)
+    for number, there in enumerate(inside):
+        box = content_box(there[0], least=patch_size)
         alike.setdefault(str(box), (box, []))[1].append(number)
     result: Tensor | None = None
     for box, numbers in alike.values():

@@ -9,8 +9,9 @@ replaced. h = 1/2. The final S is the paper's "Joint", and eq. 2 at prediction i
 In `recommended` round 0 trains S as a Mean Teacher, on all scans, and R with the true labels too; learning rates stay,
 and h = 0.85.
 
-Every step takes annotated and other scans in fixed numbers, and both losses have weight 1 in `paper`. So an annotated
-scan counts as often as the others together; in a pool of all scans, as in the paper, it would count once.
+Every step takes annotated and other scans in fixed numbers, and both losses have weight 1 in `paper`. So the
+annotated scans together count as much as the others together; in a pool of all scans, as in the paper, each scan would
+count once.
 
 With validation scans every stage is validated at its end (not each ``validate_every`` steps): the best of these is kept
 as the best model, and no further round begins once ``patience`` rounds have not raised it. Without, all rounds are run.
@@ -27,14 +28,23 @@ from typing import Any, ClassVar
 
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedStore
+from fewscan.data.split import Split
 from fewscan.errors import UsageError
 from fewscan.methods.base import HyperParameters
 from fewscan.methods.recipe import Recipe
 from fewscan.methods.registration import Registration
 from fewscan.networks.registry import is_registration_network
-from fewscan.recipes.joint_settings import PAPER, RECOMMENDED, JointParameters, parameters_of, stage_settings
+from fewscan.recipes.joint_settings import (
+    PAPER,
+    RECOMMENDED,
+    JointParameters,
+    lengths_for,
+    parameters_of,
+    stage_settings,
+)
 from fewscan.training.run import Run
 from fewscan.training.settings import TrainSettings
+from fewscan.training.start import build_method
 from fewscan.training.whole_scans import check_plan
 
 
@@ -58,8 +68,8 @@ class Joint(Recipe):
     predictors = ("combined",)
 
     @classmethod
-    def check(cls, settings: TrainSettings, plan: Plan) -> None:
-        """Raise `UsageError` for scans that cannot be registered whole, or a network that does not register."""
+    def check(cls, settings: TrainSettings, plan: Plan, split: Split) -> None:
+        """Raise `UsageError` for scans that cannot be registered whole, a wrong registration network, too few steps."""
         network = parameters_of(settings).registration.network.name
         if not is_registration_network(network):
             raise UsageError(
@@ -67,6 +77,10 @@ class Joint(Recipe):
             )  # fmt: skip
         if plan.slice_axis is not None:
             check_plan(Registration, plan, patch_size=None)
+        stage = stage_settings(settings, "registration", round_number=0, steps=1)
+        # how many levels there are, and so how many lambdas, only the prepared scans tell
+        build_method(stage.model_copy(update={"hyper": stage.hyper | {"lambdas": None}}), plan)
+        lengths_for(settings, split)
 
     @classmethod
     def patch_stage(cls, settings: TrainSettings) -> TrainSettings:

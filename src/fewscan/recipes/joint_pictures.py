@@ -66,11 +66,14 @@ def read_planes(folder: Path) -> dict[str, SoftMaskPlane]:
 
 
 def draw(place: Path, folders: Sequence[Path]) -> None:
-    """Draw the last of the rounds ``folders``, from round 1, and the strip of all of them."""
+    """Draw the last of the rounds ``folders``, from round 1, and before it the strip of all of them.
+
+    The picture of the round is written last: where it is, both are.
+    """
     rounds = [read_planes(folder) for folder in folders]
     number = len(rounds)
-    save_round(place / f"round_{number}.png", rounds[-1], title=f"pseudo-masks of round {number}")
     save_strip(place / "strip.png", rounds, title="pseudo-masks over the rounds")
+    save_round(place / f"round_{number}.png", rounds[-1], title=f"pseudo-masks of round {number}")
 
 
 def true_planes(folder: Path, labels: Mapping[str, Path], store: PreparedStore, plan: Plan) -> dict[str, Array]:

@@ -7,7 +7,8 @@
     RUN/model.safetensors                                 the final segmentation network: "Joint"
     RUN/model_combined.safetensors                        both networks and the annotated scans: "Combined"
     RUN/model_registration.safetensors                    the final registration network, for `fewscan register`
-    RUN/model_best.safetensors                            the segmentation network of the best round on validation
+    RUN/model_best.safetensors  model_combined_best.safetensors      "Joint" and "Combined" of the best round
+                                                          on validation scans, if there are any
 
 Everything is decided by what the stages have left on disk, so a run that was stopped anywhere goes on where it was.
 """
@@ -21,9 +22,10 @@ from fewscan.data.sampling import SoftMasks
 from fewscan.data.split import Split
 from fewscan.data.whole_scan import whole_scan
 from fewscan.files import write_json
-from fewscan.inference.model_file import MODEL_NAME, REGISTRATION_NAME, load_model, save_model
+from fewscan.inference.model_file import MODEL_NAME, REGISTRATION_NAME, ModelSpec, load_model, model_name, save_model
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
+from fewscan.networks.registry import COMBINED
 from fewscan.progress import clock, say
 from fewscan.recipes.combined import Combined, CombinedOptions, combined_spec
 from fewscan.recipes.joint_pictures import PLANES, draw, write_planes
@@ -35,7 +37,7 @@ from fewscan.recipes.joint_record import (
     seconds_left,
     stage_path,
 )
-from fewscan.recipes.joint_settings import Kind, flip_axes_of, parameters_of, stage_lengths, stage_settings
+from fewscan.recipes.joint_settings import Kind, flip_axes_of, lengths_for, parameters_of, stage_settings
 from fewscan.recipes.mask_quality import agreeing
 from fewscan.recipes.mask_store import MaskStore, finish_store
 from fewscan.recipes.pseudo_masks import MaskMaker
@@ -44,10 +46,8 @@ from fewscan.registration.atlases import Atlases
 from fewscan.training.environment import describe_environment, peak_memory_mib
 from fewscan.training.run import Run
 from fewscan.training.settings import TrainSettings
-from fewscan.training.start import patch_spacing_mm
-from fewscan.training.whole_scans import whole_scan_plan
-
-COMBINED_NAME, BEST_NAME = "model_combined.safetensors", "model_best.safetensors"
+from fewscan.training.start import build_method, patch_spacing_mm
+from fewscan.training.whole_scans import check_memory, whole_scan_plan
 
 
 class JointTraining:
@@ -68,9 +68,9 @@ class JointTraining:
         self.run, self.store, self.settings, self.fabric = run, store, settings, fabric
         self.quiet = quiet or not fabric.is_global_zero
         self.hyper, self.plan, self.split = parameters_of(settings), run.plan, run.split
-        self.rounds = self.hyper.rounds if self.split.unlabelled else 0
-        self.registers = len(self.split.labelled) + len(self.split.unlabelled) > 1
-        self.lengths = stage_lengths(settings, rounds=self.rounds, registers=self.registers)
+        self.lengths = lengths_for(settings, self.split)
+        self.rounds = max(number for number, _ in self.lengths)
+        self.registers = (0, "registration") in self.lengths
         self.whole_plan = whole_scan_plan(self.plan, store, self.split)
         sides = zip(self.whole_plan.patch_size, self.plan.patch_size, strict=True)
         self.grid = tuple(max(pair) for pair in sides)
@@ -78,6 +78,8 @@ class JointTraining:
     def train(self) -> None:
         """Run every stage that is not finished, and write models and summary."""
         self._say_notes()
+        if self.registers:
+            self._check_registration()
         if self.fabric.is_global_zero:
             write_json(self.run.folder / "environment.json", describe_environment(self.fabric.device))
         history: list[RoundRecord] = []
@@ -99,6 +101,19 @@ class JointTraining:
     def stage_folder(self, number: int, kind: str) -> Path:
         """Return the folder of a stage."""
         return stage_path(self.run.folder, number, kind)
+
+    def _check_registration(self) -> None:
+        """Refuse settings and scans that the registration would refuse after the segmentation has been trained."""
+        settings = stage_settings(self.settings, "registration", round_number=0, steps=1)
+        device = self.fabric.device
+        check_memory(
+            build_method(settings, self.whole_plan).to(device),
+            self.whole_plan,
+            labelled=settings.batch.labelled if self.split.labelled else 0,
+            unlabelled=settings.batch.unlabelled if self.split.unlabelled else 0,
+            device=device,
+            dtype=resolve_precision(settings.precision, device),
+        )
 
     def _say(self, line: str) -> None:
         if not self.quiet:
@@ -161,7 +176,8 @@ class JointTraining:
         cases = [self.store.case(case_id) for case_id in self.split.unlabelled]
         main = self.fabric.is_global_zero
         if not MaskStore.is_finished(folder) or not (folder / PLANES).is_file():
-            self._say(f"round {number} of {self.rounds}: pseudo-masks of {len(cases)} scans")
+            time_left = self._time_left(number, "segmentation")
+            self._say(f"round {number} of {self.rounds}: pseudo-masks of {len(cases)} scans{time_left}")
             maker = self._maker(number)
             if not MaskStore.is_finished(folder):
                 rank, ranks = self.fabric.global_rank, self.fabric.world_size
@@ -227,32 +243,19 @@ class JointTraining:
         from fewscan.training.log import read_log
 
         folder, last = self.run.folder, history[-1].round
-        network, spec = load_model(self.stage_folder(last, "segmentation"))
-        details = {
-            **spec.details,
-            "iterations": self.settings.iterations,
-            "hyper": self.settings.hyper,
-            "rounds": last,
-            "labelled": list(self.split.labelled),
-            "unlabelled": sorted(self.split.unlabelled),  # a round may train on some of them
-            "seed": self.settings.seed,
-        }
-        spec = spec.model_copy(update={"method": self.settings.method, "details": details})
         best = max(
             (r for r in history if r.best_dice is not None), key=lambda r: (r.best_dice or 0, -r.round), default=None
         )
-        if best is not None:
-            chosen, _ = load_model(self.stage_folder(best.round, "segmentation") / BEST_NAME)
-            save_model(folder / BEST_NAME, chosen, spec)
+        for number, is_best in ((last, False), *(() if best is None else ((best.round, True),))):
+            network, spec = load_model(self.stage_folder(number, "segmentation"))  # validated at its end alone
+            spec = self._of_the_run(spec, number)
+            if self.registers:
+                combined = self._combined(number)
+                save_model(folder / model_name(COMBINED, best=is_best), combined, self._of_both(combined, spec))
+            save_model(folder / model_name(best=is_best), network, spec)
         if self.registers:
-            combined = self._combined(last)
             registration, registration_spec = load_model(self.stage_folder(last, "registration"))
             save_model(folder / REGISTRATION_NAME, registration, registration_spec)
-            wide = self.plan.model_copy(update={"patch_size": self.grid})
-            # it has views of its own, and atlases that a mirrored scan would not fit
-            alone = {"plan": wide, "network": combined_spec(combined.options), "details": details | {"flip_axes": []}}
-            save_model(folder / COMBINED_NAME, combined, spec.model_copy(update=alone))
-        save_model(folder / MODEL_NAME, network, spec)
         save_learning_curves(folder / "curves.png", read_log(folder / "log.jsonl"))
         summary = self.run.summary | {
             "state": "finished",
@@ -262,3 +265,23 @@ class JointTraining:
             "best_validation": {} if best is None else {"round": best.round, "mean_dice": best.best_dice},
         }
         write_json(folder / "run.json", summary)
+
+    def _of_the_run(self, spec: ModelSpec, number: int) -> ModelSpec:
+        """Return what the model file of a segmentation network says, after a round of the run instead of a stage."""
+        details = {
+            **spec.details,
+            "iterations": self.settings.iterations,
+            "hyper": self.settings.hyper,
+            "rounds": number,
+            "labelled": list(self.split.labelled),
+            "unlabelled": sorted(self.split.unlabelled),  # a round may train on some of them
+            "seed": self.settings.seed,
+        }
+        return spec.model_copy(update={"method": self.settings.method, "details": details})
+
+    def _of_both(self, combined: Combined, spec: ModelSpec) -> ModelSpec:
+        """Return what the model file of both networks says, given that of the segmentation network."""
+        wide = self.plan.model_copy(update={"patch_size": self.grid})
+        # it has views of its own, and atlases that a mirrored scan would not fit
+        details = spec.details | {"flip_axes": []}
+        return spec.model_copy(update={"plan": wide, "network": combined_spec(combined.options), "details": details})

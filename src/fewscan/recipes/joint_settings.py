@@ -21,6 +21,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fewscan.augment.settings import Augmentation
+from fewscan.data.split import Split
 from fewscan.errors import UsageError
 from fewscan.methods.mean_teacher import RECOMMENDED as RECOMMENDED_TEACHER
 from fewscan.methods.mean_teacher import MeanTeacherParameters
@@ -53,7 +54,9 @@ class JointParameters(PseudoSupervisedParameters):
     """Of the rounds, the pseudo-masks and both networks' trainings."""
 
     first_method: Literal["supervised", "mean_teacher"] = Field(
-        "supervised", description="what trains S in round 0, with its recommended preset; paper 1: supervised"
+        "supervised",
+        description="what trains S in round 0; a teacher with its recommended preset, whatever else is set here; "
+        "paper 1: supervised",
     )
     rounds: int = Field(7, ge=0, description="after round 0; paper 1: converges by 7")
     patience: int = Field(
@@ -174,6 +177,12 @@ def stage_lengths(settings: TrainSettings, *, rounds: int, registers: bool = Tru
     return dict(zip(shares, steps, strict=True))
 
 
+def lengths_for(settings: TrainSettings, split: Split) -> dict[tuple[int, Kind], int]:
+    """Return `stage_lengths` for these scans: no round follows without unlabelled ones, nor is one scan registered."""
+    rounds = parameters_of(settings).rounds if split.unlabelled else 0
+    return stage_lengths(settings, rounds=rounds, registers=len(split.labelled) + len(split.unlabelled) > 1)
+
+
 def _divided(total: int, shares: Sequence[int]) -> list[int]:
     """Divide a total in proportion to the shares, without a remainder."""
     ends = [0, *(round(total * done / sum(shares)) for done in accumulate(shares))]
@@ -183,7 +192,7 @@ def _divided(total: int, shares: Sequence[int]) -> list[int]:
 def stage_settings(settings: TrainSettings, kind: Kind, *, round_number: int, steps: int) -> TrainSettings:
     """Return the settings of one stage, which is validated at its end alone, whatever ``validate_every`` says.
 
-    Round 0 of the segmentation is what method `supervised` does with the same settings and as many steps.
+    Round 0 of the segmentation is what ``first_method`` does with the same settings and as many steps.
     """
     hyper = parameters_of(settings)
     rate = hyper.later_rate if round_number else 1.0

@@ -5,6 +5,7 @@ Masks and halves are class probabilities ``(classes, *size)``, background first,
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ class MaskRecord(Settings):
         Mean over the voxels, in units of that of a mask that knows nothing: 0 to 1.
     disagreement : float
         1 - Dice of the two halves' segmentations, mean over the foreground classes that either has: 0 to 1.
+    disagreements : tuple of float
+        The same of each foreground class; 0 of one that neither half has.
     segmentation_vox, registration_vox : tuple of int
         Voxels of each foreground class in the segmentation by either half.
     kept_from : int or None
@@ -31,6 +34,7 @@ class MaskRecord(Settings):
 
     entropy: float
     disagreement: float
+    disagreements: tuple[float, ...]
     segmentation_vox: tuple[int, ...]
     registration_vox: tuple[int, ...]
     kept_from: int | None = None
@@ -47,9 +51,12 @@ def describe_mask(mask: Tensor, segmentation: Tensor, registration: Tensor) -> M
     # max, as it is several times faster than argmax on the CPU
     first, second = (half.max(0).indices for half in (segmentation, registration))
     foreground = range(1, len(mask))
+    found = disagreements(first, second, classes=len(mask))
+    apart = [value for value in found if value is not None]
     return MaskRecord(
         entropy=mean_entropy(mask),
-        disagreement=disagreement(first, second, classes=len(mask)),
+        disagreement=fmean(apart) if apart else 0.0,
+        disagreements=tuple(value or 0.0 for value in found),
         segmentation_vox=tuple(int((first == index).sum()) for index in foreground),
         registration_vox=tuple(int((second == index).sum()) for index in foreground),
     )
@@ -61,20 +68,20 @@ def mean_entropy(mask: Tensor) -> float:
     return float(torch.special.entr(p).sum(0).mean() / math.log(len(p)))
 
 
-def disagreement(first: Tensor, second: Tensor, *, classes: int) -> float:
-    """Return 1 - Dice of two label maps, mean over the foreground classes that either has; 0 without any."""
-    scores = []
+def disagreements(first: Tensor, second: Tensor, *, classes: int) -> list[float | None]:
+    """Return 1 - Dice of two label maps for each foreground class; None for one that neither has."""
+    found: list[float | None] = []
     for index in range(1, classes):
         p, t = first == index, second == index
-        if size := int(p.sum()) + int(t.sum()):
-            scores.append(1 - 2 * int((p & t).sum()) / size)
-    return sum(scores) / len(scores) if scores else 0.0
+        size = int(p.sum()) + int(t.sum())
+        found.append(1 - 2 * int((p & t).sum()) / size if size else None)
+    return found
 
 
 def collapse(new: MaskRecord, before: MaskRecord, *, factor: float) -> str:
     """Return how a mask has collapsed since the round before, in words; an empty text if it has not.
 
-    Each half is looked at by itself, as in their mean the other one hides what happened to it.
+    Each half and each class is looked at by itself, as in their mean the others hide what happened to it.
 
     Parameters
     ----------
@@ -82,21 +89,22 @@ def collapse(new: MaskRecord, before: MaskRecord, *, factor: float) -> str:
         Of the same scan.
     factor : float
         A foreground class that becomes so many times larger or smaller in either half is a collapse, unless the halves
-        agree better than before and no class is gone from both: then a bad mask has become a good one. So is a mean
-        entropy that grows so many times. A voxel (or the entropy of one percent) is added to both, so that next to
-        nothing may double.
+        agree on it better than before and it is not gone from both: then a bad mask has become a good one. So is a
+        mean entropy that grows so many times. A voxel (or the entropy of one percent) is added to both, so that next
+        to nothing may double.
     """
-    lost = any(then and not now for now, then in zip(new.found, before.found, strict=True))
-    if lost or new.disagreement >= before.disagreement:
-        halves = {
-            "segmentation": (new.segmentation_vox, before.segmentation_vox),
-            "registration": (new.registration_vox, before.registration_vox),
-        }
+    halves = {
+        "segmentation": (new.segmentation_vox, before.segmentation_vox),
+        "registration": (new.registration_vox, before.registration_vox),
+    }
+    for index, found in enumerate(new.found):
+        if found and new.disagreements[index] < before.disagreements[index]:
+            continue
         for name, volumes in halves.items():
-            for index, (now, then) in enumerate(zip(*volumes, strict=True), start=1):
-                ratio = (now + 1) / (then + 1)
-                if ratio > factor or ratio * factor < 1:
-                    return f"class {index} went from {then} to {now} voxels in the {name} half"
+            now, then = (volume[index] for volume in volumes)
+            ratio = (now + 1) / (then + 1)
+            if ratio > factor or ratio * factor < 1:
+                return f"class {index + 1} went from {then} to {now} voxels in the {name} half"
     if new.entropy + 0.01 > factor * (before.entropy + 0.01):
         return f"the mean entropy went from {before.entropy:.3f} to {new.entropy:.3f}"
     return ""

@@ -113,10 +113,13 @@ class MaskMaker:
         """Return the segmentation half and the registration half of each scan, (classes, *size), on the CPU."""
         grid = tuple(self.placed.images.shape[2:])
         images = np.stack([cut_centred(case.image(), grid, np.asarray(case.background, np.float32)) for case in cases])
+        extents = [np.ones((1, *case.meta.prepared.size), np.float32) for case in cases]
+        inside = np.stack([cut_centred(extent, grid, np.zeros(1, np.float32)) for extent in extents])
         chosen = torch.stack([self.sources(case.id) for case in cases]).to(self.device)
         cast = torch.autocast(self.device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
         with torch.no_grad(), cast:
-            both = self.network.halves(torch.from_numpy(images).to(self.device), self.placed, chosen)
+            scans = (torch.from_numpy(arrays).to(self.device) for arrays in (images, inside))
+            both = self.network.halves(*scans, self.placed, chosen)
         return tuple([_own_part(p, case) for p, case in zip(half.cpu(), cases, strict=True)] for half in both)  # type: ignore[return-value]
 
     def sources(self, case_id: str) -> Tensor:

@@ -238,7 +238,7 @@ def _decide(
     if not (folder / "plan.yaml").is_file():
         chosen = None if asked["plan"] is None else Plan.parse(asked["plan"], source="plan")
         plan = data.plan(split, chosen, asked["planning"], needs_labels=needs_labels)
-        fitted_plan(plan, settings).write(folder / "plan.yaml")
+        fitted_plan(plan, settings, split).write(folder / "plan.yaml")
     return split
 
 

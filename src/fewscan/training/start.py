@@ -15,7 +15,7 @@ from fewscan.data.split import Split
 from fewscan.data.whole_scan import whole_scan
 from fewscan.errors import DataError, UsageError
 from fewscan.files import write_json
-from fewscan.inference.model_file import ModelSpec, load_model, save_model
+from fewscan.inference.model_file import ModelSpec, load_model, model_name, save_model
 from fewscan.inference.predictor import Predictor
 from fewscan.methods.base import Context, Method
 from fewscan.methods.recipe import Recipe
@@ -110,7 +110,7 @@ def start_training(
             validate=_validator(
                 [store.case(case_id) for case_id in split.validation], spec, device, dtype, task=method.task
             ),
-            save_best=lambda network: save_model(run.folder / "model_best.safetensors", network, spec),
+            save_best=lambda network: save_model(run.folder / model_name(best=True), network, spec),
             on_step=lambda note: shown.advance(note=note),
         )
         shown.go_on_from(training.resume())
@@ -143,14 +143,14 @@ def network_spec(settings: TrainSettings, plan: Plan) -> NetworkSpec:
     return fit_registration_levels(fit_levels(settings.network, size), size)
 
 
-def fitted_plan(plan: Plan, settings: TrainSettings) -> Plan:
+def fitted_plan(plan: Plan, settings: TrainSettings, split: Split) -> Plan:
     """Return the plan with the run's patch size, rounded up to what the network can divide along each axis.
 
     For a method that takes whole scans, `whole_scan_plan` sets the size when the scans have been prepared.
     """
     trainable = trainable_class(settings.method)
     if issubclass(trainable, Recipe):
-        trainable.check(settings, plan)
+        trainable.check(settings, plan, split)
         settings = trainable.patch_stage(settings)
     check_plan(method_class(settings.method), plan, patch_size=settings.patch_size)
     wanted = plan.model_dump() | {"patch_size": settings.patch_size or plan.patch_size}

@@ -72,7 +72,7 @@ def predict_command(record: Mapping[str, Any], *, scans: Path | None = None, tra
     views = settings.get("views", [])
     if len(views) > 1:
         words += ["--views", str(len(views))]
-    if settings.get("overlap", 0.5) != 0.5:
+    if settings.get("overlap") not in (None, 0.5):  # none: whole scans have no windows
         words += ["--overlap", str(settings["overlap"])]
     words += [f"--{name.replace('_', '-')}" for name in ("confidence", "largest_component") if settings.get(name)]
     words += ["--device", str(settings.get("device", "auto")).split(":")[0]]
