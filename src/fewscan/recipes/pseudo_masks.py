@@ -118,8 +118,8 @@ class MaskMaker:
         chosen = torch.stack([self.sources(case.id) for case in cases]).to(self.device)
         cast = torch.autocast(self.device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
         with torch.no_grad(), cast:
-            scans = (torch.from_numpy(arrays).to(self.device) for arrays in (images, inside))
-            both = self.network.halves(*scans, self.placed, chosen)
+            shown, there = (torch.from_numpy(arrays).to(self.device) for arrays in (images, inside))
+            both = self.network.halves(shown, there, self.placed, chosen)
         return tuple([_own_part(p, case) for p, case in zip(half.cpu(), cases, strict=True)] for half in both)  # type: ignore[return-value]
 
     def sources(self, case_id: str) -> Tensor:
