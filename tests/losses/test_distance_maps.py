@@ -49,6 +49,17 @@ def test_long_axes_are_searched_to_their_ends():
     torch.testing.assert_close(distance_to_nearest(mask)[0, 0], wanted)
 
 
+def test_a_map_without_a_voxel_does_not_prolong_the_search_of_the_others(monkeypatch):
+    mask = torch.zeros(1, 2, 3, 400, dtype=torch.bool)
+    mask[0, 0, :, ::2] = True
+    offsets, add = [], torch.add
+    monkeypatch.setattr(torch, "add", lambda *args, out: offsets.append(1) or add(*args, out=out))
+    found = distance_to_nearest(mask)
+    assert found[0, 0].max() == 1
+    assert torch.isinf(found[0, 1]).all()
+    assert len(offsets) == 8  # of 399, those before the first look
+
+
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("size", [(12, 9), (7, 10, 8)])
 def test_signed_maps_are_those_of_the_definition(classes, size):

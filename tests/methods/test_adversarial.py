@@ -47,6 +47,18 @@ def test_a_discriminator_that_cannot_tell_costs_ln_2(discriminator):
 
 
 @BOTH
+def test_each_is_in_evaluation_mode_while_the_other_learns(name, method, batch):
+    made, given, seen = method(name, dimensions=2).train(), batch(dimensions=2), []
+    for part, module in (("network", made.predictor().encoder), ("discriminator", made.discriminator)):
+        module.register_forward_pre_hook(lambda module, _, part=part: seen.append((part, module.training)))
+    made.loss(given, 0)
+    assert set(seen) == {("network", True), ("discriminator", False)}
+    seen.clear()
+    made.adversary_loss(given, 0)
+    assert set(seen) == {("network", False), ("discriminator", True)}
+
+
+@BOTH
 def test_the_discriminator_learns_to_tell_in_a_few_second_steps(name, method, batch):
     made = method(name, preset="paper", dimensions=2)
     given = batch(dimensions=2)

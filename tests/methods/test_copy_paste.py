@@ -5,9 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fewscan.data.batch import Batch
 from fewscan.losses.probabilities import one_hot
 from fewscan.methods.base import Context
-from fewscan.methods.copy_paste import CopyPasteParameters, copy_paste, mix_both_ways, mix_labelled, mixing_pairs
+from fewscan.methods.copy_paste import (
+    CopyPasteParameters,
+    copy_paste,
+    joined,
+    mix_both_ways,
+    mix_labelled,
+    mixing_pairs,
+)
 from fewscan.methods.mixing import box_mask
 
 
@@ -57,6 +65,22 @@ def test_true_labels_pasted_as_pseudo_labels_are_those_of_the_voxels_own_patch(l
     from_labelled = [(image < labelled * 120)[:, 0] for image in mixed]
     assert (from_labelled[0] == ~box).all()
     assert (from_labelled[1] == box).all()
+
+
+@pytest.mark.parametrize("in_both", [False, True])
+@pytest.mark.parametrize("size", [(8, 6), (6, 5, 4)])
+@pytest.mark.parametrize(("labelled", "unlabelled"), [(2, 2), (3, 2), (1, 3)])
+def test_targets_of_whole_mixes_come_from_where_their_voxels_come_from(labelled, unlabelled, size, in_both):
+    """The same through `copy_paste` and `joined`, which methods call; ``true`` tells the labelled voxels."""
+    numbers = torch.arange((labelled + unlabelled) * math.prod(size)).reshape(-1, 1, *size).float()
+    truth = (numbers.long() * 7919 % 5).squeeze(1)
+    names = tuple(map(str, range(labelled + unlabelled)))
+    given = Batch(numbers[:labelled], truth[:labelled], numbers[labelled:], names[:labelled], names[labelled:])
+    mixes = copy_paste(given, one_hot(truth[labelled:], 5), box_mask(size, side=0.5), in_both=in_both)
+    for mix in (*mixes, joined(mixes)):
+        assert torch.equal(mix.target.argmax(dim=1), (mix.images.long() * 7919 % 5).squeeze(1))
+        from_labelled = mix.images < labelled * math.prod(size)
+        assert torch.equal(mix.true.expand_as(from_labelled), from_labelled)
 
 
 def test_labelled_patches_get_a_box_of_the_one_before_them():

@@ -1,8 +1,11 @@
 """Methods by name: ours, and those that installed packages add."""
 
+import inspect
+import re
 import sys
 import types
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +90,11 @@ def test_short_names_are_known():
     assert is_trainable("joint")
     assert not is_trainable("pseudo_supervised")  # a stage
     assert not is_trainable("nnunet")
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_a_method_can_be_read_in_one_sitting(name):
+    """A file of at most 120 lines that knows nothing of devices, files, precision and logging."""
+    text = Path(inspect.getfile(method_class(name))).read_text(encoding="utf-8")
+    assert text.count("\n") <= 120
+    assert not re.search(r"autocast|\.cuda\(|\.to\(|import (logging|pathlib|os)\b|from pathlib|open\(", text)

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from fewscan.errors import UsageError
+from fewscan.methods.base import Context
+from fewscan.methods.co_learning import CoLearning
+from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.ensemble import ensemble_spec
 from fewscan.networks.registry import NetworkSpec
 
@@ -45,9 +48,36 @@ def test_the_second_is_the_runs_network_but_for_what_it_says(method):
 
 def test_they_start_alike_where_wanted(method):
     for same in (True, False):
-        made = method(NAME, preset="paper", same_start=same)
+        made = method(NAME, preset="paper", teacher="per_student", same_start=same)
         pairs = zip(made.first.parameters(), made.second.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs) == same
+
+
+RESIDUAL = {"name": "unet", "options": {"upsampling": "nearest", "residual": True}}
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"same_start": False}, "start from different weights"),
+        ({"second": RESIDUAL}, "differ in residual, upsampling"),
+        ({"second": {"name": "unet", "options": {}}}, "would be the same network 'unet'"),
+    ],
+)
+def test_students_whose_average_is_no_network_are_refused_at_once(values, text, method):
+    with pytest.raises(UsageError, match=text) as caught:
+        method(NAME, preset="paper", **values)
+    assert "per_student" in caught.value.mend
+
+
+def test_networks_without_a_partner_are_refused_instead_of_two_students_that_are_one():
+    """Transposed up-sampling has none, nor has a network of MONAI."""
+    hyper = CoLearning.hyper_parameters.parse({"same_start": True}, source="test")
+    context = Context(classes=2, dimensions=2, iterations=10)
+    for name, options in (("vnet", {}), ("residual_unet", {"filters": [4, 8]}), ("monai:SegResNet", {})):
+        spec = NetworkSpec(name=name, options=options)
+        with pytest.raises(UsageError, match="would be the same network"):
+            CoLearning(hyper, NetworkBuilder(spec, patch_size=(32, 32), channels=1, classes=2), context)
 
 
 @pytest.mark.parametrize("values", [{"teacher": "averaged"}, {"teacher": "per_student", "same_start": True}])
@@ -78,7 +108,8 @@ def test_each_student_may_have_its_own_teacher(method, batch):
 
 def test_predicts_with_the_network_asked_for_and_says_what_builds_it(method, small_network):
     spec = small_network["segmentation"]
-    made = {kind: method(NAME, predict_with=kind, teacher="averaged") for kind in ("teacher", "first", "second")}
+    kinds = ("teacher", "first", "second")
+    made = {kind: method(NAME, predict_with=kind, teacher="averaged", same_start=True) for kind in kinds}
     assert made["teacher"].predictor() is made["teacher"].teacher.network
     assert made["first"].predictor() is made["first"].first
     assert made["second"].predictor() is made["second"].second

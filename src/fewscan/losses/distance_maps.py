@@ -75,10 +75,12 @@ def distance_to_nearest(mask: Tensor) -> Tensor:
     Tensor
         Of the same shape, float32; infinite where nothing is set.
     """
-    square = _along_line(mask)
+    # a map without a set voxel would keep the search of all maps going to the end
+    empty = ~mask.flatten(2).any(2).view(*mask.shape[:2], *[1] * (mask.ndim - 2))
+    square = _along_line(mask).masked_fill(empty, 0.0)
     for axis in range(3, mask.ndim):
         square = _lower_envelope(square, axis)
-    return square.sqrt()
+    return square.sqrt().masked_fill(empty, torch.inf)
 
 
 def _along_line(mask: Tensor) -> Tensor:

@@ -6,15 +6,13 @@
 (7-10)   L_unlabelled = L_cps + L_teacher,  L_teacher = sum over k of l(p_k(U), Y_T),  Y_T = argmax p_T(U)
 (11, 12) mix_1 = X M + U (1 - M),  mix_2 = U' M + X' (1 - M);  M is 0 in one box, 1 outside
 (13, 14) Y_mix1 = Y M + Y_T (1 - M),  Y_mix2 = Y_T' M + Y' (1 - M);  eq. 13 is misprinted, see `copy_paste`
-(15-17)  L_mix = D(p_1(mix_1), Y_mix1) + D(p_2(mix_2), Y_mix2);  D = mean squared difference
-(18)     L_total = L + mu L_mix
+(15-18)  L_total = L + mu [D(p_1(mix_1), Y_mix1) + D(p_2(mix_2), Y_mix2)];  D = mean squared difference
 
-X, Y are labelled and U unlabelled patches. What the average of eq. 1 asks of the students, and what else a teacher can
-be, `fewscan.methods.two_students` says. The paper does not give alpha and beta, nor a ramp. Which student gets which
-mix changes at every step, so that both see boxes of both kinds.
+X, Y are labelled and U unlabelled patches; of teachers `fewscan.methods.two_students` tells more. The student of a mix
+changes at every step. Strong students answer on views of U of their own, also for Y_1 and Y_2; Y_T is of U itself.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -22,7 +20,6 @@ from torch import Tensor
 
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency, disagreement
-from fewscan.methods.base import HyperParameters
 from fewscan.methods.copy_paste import CopyPasteParameters, copy_paste, mix_labelled
 from fewscan.methods.mixing import box_mask
 from fewscan.methods.perturbation import strong_view
@@ -53,7 +50,7 @@ class CoLearning(TwoStudents):
     """Two students that are trained, and what follows them."""
 
     name = "co_learning"
-    title = "Co-learning: two students, their common average, and patches cut into each other"
+    title = "Co-learning: two students, their average, and patches cut into each other"
     paper = "Paper 3 (Zhang 2024)"
     equations = (
         "L = sum_k l(p_k(X), Y) + lambda [l(p_1(U), Y_2) + l(p_2(U), Y_1) + sum_k l(p_k(U), Y_T)] + mu sum_k "
@@ -62,9 +59,8 @@ class CoLearning(TwoStudents):
     parts = "two students of different structure + a teacher of their averages"
     when = "Cross supervision, teachers, cut-and-paste at thrice the cost; 0.7 points above in one draw, 3.7 on atria."
     tuned = "as mean_teacher; one run on validation scans (benchmarks/results/rivals_tuning.json)"
-    hyper_parameters: ClassVar[type[HyperParameters]] = CoLearningParameters
+    hyper_parameters = CoLearningParameters
     presets = {
-        # of two starts the average of eq. 1 is no network, so they start alike
         "paper": {
             **LEFT_ATRIUM,
             "network": {"name": "vnet", "options": {"upsampling": "linear"}},
@@ -97,8 +93,7 @@ class CoLearning(TwoStudents):
         students, pretraining = (self.first, self.second), hyper.since_pretraining(step, self.context) < 0
         if pretraining or len(batch.unlabelled) == 0:
             images, labels = mix_labelled(images, labels, box) if pretraining else (images, labels)
-            each = [supervised_loss(student(images), labels, hyper) for student in students]
-            return {"supervised": torch.stack(each).sum()}
+            return {"supervised": torch.stack([supervised_loss(s(images), labels, hyper) for s in students]).sum()}
         guide = pseudo_labels(self.teacher.probabilities(batch.unlabelled), hyper)
         mixes = copy_paste(batch, guide, box, in_both=hyper.in_both_mixes)  # eqs. 11 to 14
         supervised, guesses, taught, mixed = [], [], [], []

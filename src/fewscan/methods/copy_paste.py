@@ -102,8 +102,8 @@ def mixing_pairs(labelled: int, unlabelled: int, *, in_both: bool = False) -> tu
     labelled, unlabelled : int
         Patches of each kind, at least one.
     in_both : bool
-        Every patch is in both mixes, with another partner in the second: a labelled patch then gives all its voxels,
-        those outside the box to one mix and those inside to the other.
+        Every patch is in both mixes, where there are enough with another partner in the second: a labelled patch then
+        gives all its voxels, those outside the box to one mix and those inside to the other.
     """
     if in_both:
         count = max(labelled, unlabelled)

@@ -45,13 +45,15 @@ class TwoStudents(Method):
         Raises
         ------
         UsageError
-            If they are to start alike or to be averaged, and their shapes differ.
+            If they are to start alike and their shapes differ, or to be averaged and their average is no network.
         """
         hyper, kind = self.hyper, Teacher if self.hyper.teacher == "averaged" else TeacherEnsemble
         self.second_spec = self._other(build.spec) if hyper.second is None else build.fitted(hyper.second)
         self.first, self.second = build(), build(self.second_spec)
         if hyper.same_start or hyper.teacher == "averaged":
             self._check_shapes()
+        if hyper.teacher == "averaged":
+            self._check_average(build.spec)
         if hyper.same_start:
             self.second.load_state_dict(self.first.state_dict())
         ema = {"decay": 1 - hyper.alpha - hyper.beta, "weights": [hyper.alpha, hyper.beta], "mode": hyper.teacher_mode}
@@ -69,6 +71,26 @@ class TwoStudents(Method):
                 mend="Leave hyper.second out, or set hyper.teacher=per_student and hyper.same_start=false.",
             ) from None
 
+    def _check_average(self, spec: NetworkSpec) -> None:
+        """Refuse students whose weights do not mean the same, and such as are one and the same network."""
+        each = ", or set hyper.teacher=per_student and hyper.same_start=false."
+        if not self.hyper.same_start:
+            raise UsageError(
+                f"{self.name}: the average of students that start from different weights is no network",
+                mend="Set hyper.same_start=true" + each,
+            )
+        differing = _differing_options(self.first, self.second)
+        if differing - {"upsampling"}:
+            raise UsageError(
+                f"{self.name}: the average of students that differ in {', '.join(sorted(differing))} is no network",
+                mend="Let hyper.second differ in upsampling alone" + each,
+            )
+        if not differing:
+            raise UsageError(
+                f"{self.name}: both students would be the same network {spec.name!r}",
+                mend="Set network.options.upsampling=linear, whose partner is nearest" + each,
+            )
+
     def after_step(self, step: int) -> None:
         """Move the teacher, eq. 1."""
         self.teacher.update([self.first, self.second], step)
@@ -84,3 +106,9 @@ class TwoStudents(Method):
         if hyper.predict_with == "teacher" and hyper.teacher == "per_student":
             return ensemble_spec([network, self.second_spec], [hyper.alpha, hyper.beta])
         return self.second_spec if hyper.predict_with == "second" else network
+
+
+def _differing_options(first: nn.Module, second: nn.Module) -> set[str]:
+    """Return in which options two networks of one shape differ; networks of MONAI have none."""
+    one, other = (network.options.model_dump() if hasattr(network, "options") else {} for network in (first, second))
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}

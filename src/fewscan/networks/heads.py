@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fewscan.errors import UsageError
+from fewscan.losses.probabilities import at_least_float32
 from fewscan.networks.blocks import CHANNEL_DROPOUT, CONVOLUTION, Upsample, Upsampling
 from fewscan.networks.encoder_decoder import EncoderDecoder
 from fewscan.networks.initialise import kaiming_initialise
@@ -52,7 +53,8 @@ class MultiHead(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and distance maps ``(batch, classes - 1, *spatial)``, from -1 (inside) to 1 (outside)."""
         features = self.network.features(images)
-        return self.network.head(features), torch.tanh(self.distance(features))
+        # in bfloat16 the tangent is 1 from 3.5 on, and has no gradient there
+        return self.network.head(features), torch.tanh(at_least_float32(self.distance(features)))
 
 
 class ScaleHead(nn.Module):
