@@ -278,6 +278,13 @@ def test_one_labelled_volume(mode, volume_store, train_joint, tmp_path):
     assert views == ["identity", "gamma 0.8", "gamma 1.25"]  # nothing is resampled in 3-D
 
 
+def test_volumes_are_viewed_as_training_turned_them(volume_store, train_joint, tmp_path):
+    settings = {"augmentation": "flips", "patch_size": [8, 8, 8], "hyper.rounds": 1, "hyper.views": 4}
+    run = train_joint(volume_store, tmp_path / "run", settings=settings)
+    views = MaskStore(run.folder / "stages" / "1-masks").details["views"]
+    assert views == ["identity", "flip 0", "turn 0-1 by 90", "gamma 0.8"]
+
+
 def test_only_agreeing_scans_are_used_and_none_is_no_failure(flat_store, train_joint, tmp_path):
     gate = {"hyper.mode": "agreement", "hyper.agreement_least": 0.0, "hyper.agreement_quota": 0.25}
     run = train_joint(flat_store, tmp_path / "quota", settings=gate)

@@ -28,6 +28,19 @@ def test_volumes_are_not_resampled_and_there_may_be_fewer_than_asked_for():
     assert _names(2, 3, flip_axes=(), rotation_degrees=0) == ["identity", "gamma 0.8", "gamma 1.25"]
 
 
+def test_quarter_turns_are_those_of_training():
+    assert _names(3, 6, flip_axes=(0,), turn_planes=((0, 1),), rotation_degrees=10) == [
+        "identity", "flip 0", "turn 0-1 by 90", "gamma 0.8", "turn 0-1 by 270", "gamma 1.25",
+    ]  # fmt: skip
+    assert _names(2, 6, flip_axes=(), turn_planes=((0, 1),), rotation_degrees=10)[1::2] == [
+        "rotation +10", "rotation -10", "turn 0-1 by 90"
+    ]  # fmt: skip
+    image = torch.randn(1, 1, 4, 4, 3, generator=torch.Generator().manual_seed(0))
+    view = mask_views(3, 3, flip_axes=(), turn_planes=((0, 1),), rotation_degrees=0)[1]
+    assert torch.equal(view.forward(image), torch.rot90(image, 1, (2, 3)))
+    assert torch.equal(view.inverse(view.forward(image)), image)
+
+
 def test_every_view_keeps_probabilities_in_place():
     size = (32, 28)
     x, y = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in size), indexing="ij")

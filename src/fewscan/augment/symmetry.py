@@ -89,6 +89,18 @@ def equal_planes(size: Sequence[int], spacing_mm: Sequence[float] | None = None)
     )
 
 
+def mirrored_axes(settings: Augmentation, dimensions: int) -> tuple[int, ...]:
+    """Return the axes that training mirrors."""
+    return tuple(range(dimensions)) if settings.flip_axes is None else settings.flip_axes
+
+
+def turned_planes(
+    settings: Augmentation, size: Sequence[int], spacing_mm: Sequence[float] | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Return the planes of patches that training turns; arguments as of `equal_planes`."""
+    return equal_planes(size, spacing_mm) if settings.turn_planes is None else settings.turn_planes
+
+
 def draw_symmetries(
     settings: Augmentation,
     *,
@@ -105,8 +117,7 @@ def draw_symmetries(
         If the settings name an axis that the patches lack or a plane whose sides differ.
     """
     dimensions = len(size)
-    planes = equal_planes(size, spacing_mm) if settings.turn_planes is None else settings.turn_planes
-    axes = tuple(range(dimensions)) if settings.flip_axes is None else settings.flip_axes
+    planes, axes = turned_planes(settings, size, spacing_mm), mirrored_axes(settings, dimensions)
     for axis in (*axes, *(axis for plane in planes for axis in plane)):
         if axis >= dimensions:
             msg = f"augmentation names axis {axis}, but the patches have {dimensions} axes"

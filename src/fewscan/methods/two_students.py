@@ -10,7 +10,7 @@ averaged, at a price: on validation hippocampi Dice 0.838, where ``teacher="per_
 backbones differ as they like.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from torch import nn
@@ -20,6 +20,7 @@ from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.teacher import Teacher, TeacherEnsemble, TeacherMode
 from fewscan.networks.builder import NetworkBuilder, counterpart
 from fewscan.networks.ema import check_same_shapes
+from fewscan.networks.encoder_decoder import EncoderDecoder
 from fewscan.networks.ensemble import ensemble_spec
 from fewscan.networks.registry import NetworkSpec
 
@@ -110,5 +111,9 @@ class TwoStudents(Method):
 
 def _differing_options(first: nn.Module, second: nn.Module) -> set[str]:
     """Return in which options two networks of one shape differ; networks of MONAI have none."""
-    one, other = (network.options.model_dump() if hasattr(network, "options") else {} for network in (first, second))
+    one, other = (_options(network) for network in (first, second))
     return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+
+
+def _options(network: nn.Module) -> dict[str, Any]:
+    return network.options.model_dump() if isinstance(network, EncoderDecoder) else {}

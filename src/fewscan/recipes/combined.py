@@ -46,8 +46,8 @@ class CombinedOptions(Settings):
         Test-time views, at most; N.
     segmentation_share : float
         How much the segmentation half weighs; the other half has the rest.
-    flip_axes : tuple of int
-        Axes that training mirrored.
+    flip_axes, turn_planes : tuple
+        Axes that training mirrored, and planes that it turned.
     rotation_degrees : float
         Of the rotated views, in 2-D.
     spacing_mm : tuple of float, optional
@@ -63,6 +63,7 @@ class CombinedOptions(Settings):
     views: int = Field(5, ge=1)
     segmentation_share: float = Field(0.5, ge=0, le=1)
     flip_axes: tuple[int, ...] = ()
+    turn_planes: tuple[tuple[int, int], ...] = ()
     rotation_degrees: float = 10.0
     spacing_mm: tuple[float, ...] | None = None
 
@@ -104,6 +105,7 @@ class Combined(nn.Module):
             len(options.size),
             options.views,
             flip_axes=options.flip_axes,
+            turn_planes=options.turn_planes,
             rotation_degrees=options.rotation_degrees,
             spacing_mm=options.spacing_mm,
         )

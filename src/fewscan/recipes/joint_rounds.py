@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fewscan.augment.symmetry import mirrored_axes, turned_planes
 from fewscan.data.prepared import PreparedStore
 from fewscan.data.sampling import SoftMasks
 from fewscan.data.split import Split
@@ -37,7 +38,7 @@ from fewscan.recipes.joint_record import (
     seconds_left,
     stage_path,
 )
-from fewscan.recipes.joint_settings import Kind, flip_axes_of, lengths_for, parameters_of, stage_settings
+from fewscan.recipes.joint_settings import Kind, lengths_for, parameters_of, stage_settings
 from fewscan.recipes.mask_quality import agreeing
 from fewscan.recipes.mask_store import MaskStore, finish_store
 from fewscan.recipes.pseudo_masks import MaskMaker
@@ -217,7 +218,7 @@ class JointTraining:
         segmentation, spec = load_model(self.stage_folder(number, "segmentation"))
         registration, registration_spec = load_model(self.stage_folder(number, "registration"))
         cases = [self.store.case(case_id) for case_id in self.split.labelled]
-        atlases = Atlases.of(whole_scan(case, self.grid) for case in cases)
+        atlases, spacing_mm = Atlases.of(whole_scan(case, self.grid) for case in cases), patch_spacing_mm(self.plan)
         options = CombinedOptions(
             atlases=len(atlases),
             size=self.grid,
@@ -227,9 +228,10 @@ class JointTraining:
             sources=self.hyper.atlases,
             views=self.hyper.views,
             segmentation_share=self.hyper.segmentation_share,
-            flip_axes=tuple(flip_axes_of(self.settings.augmentation, self.plan.dimensions)),
+            flip_axes=mirrored_axes(self.settings.augmentation, self.plan.dimensions),
+            turn_planes=turned_planes(self.settings.augmentation, self.plan.patch_size, spacing_mm),
             rotation_degrees=self.hyper.rotation_degrees,
-            spacing_mm=patch_spacing_mm(self.plan),
+            spacing_mm=spacing_mm,
         )
         return Combined(segmentation, registration, atlases, classes=self.plan.class_count, options=options)
 

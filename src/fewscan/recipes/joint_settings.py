@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fewscan.augment.settings import Augmentation
 from fewscan.data.split import Split
 from fewscan.errors import UsageError
 from fewscan.methods.mean_teacher import RECOMMENDED as RECOMMENDED_TEACHER
@@ -225,8 +224,3 @@ def stage_settings(settings: TrainSettings, kind: Kind, *, round_number: int, st
             ),
         }
     return settings.model_copy(update=changes)
-
-
-def flip_axes_of(augmentation: Augmentation, dimensions: int) -> Sequence[int]:
-    """Return the axes that training mirrors."""
-    return tuple(range(dimensions)) if augmentation.flip_axes is None else augmentation.flip_axes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from fewscan.augment.symmetry import mirrored_axes
 from fewscan.data.plan import Plan
 from fewscan.data.prepared import PreparedCase, PreparedStore
 from fewscan.data.sampling import PatchStream, SoftMasks
@@ -263,10 +264,9 @@ def _model_spec(
     method: Method, settings: TrainSettings, split: Split, plan: Plan, *, seen: Collection[str]
 ) -> ModelSpec:
     """Return what the model file says about the model; ``seen`` are the cases whose images it saw without labels."""
-    flips = settings.augmentation.flip_axes
     details = {
         # test-time views may flip only what training flipped
-        "flip_axes": list(range(plan.dimensions) if flips is None else flips),
+        "flip_axes": list(mirrored_axes(settings.augmentation, plan.dimensions)),
         "iterations": settings.iterations,
         "seed": settings.seed,
         "hyper": settings.hyper,
