@@ -263,18 +263,20 @@ def test_so_can_a_second_network_of_another_kind(name, hyper, method, small_netw
 
 
 def check_model_file(made, small_network, folder):
-    """See that a method's predictor, written and read, answers as before."""
-    network, task = made.predictor().eval(), made.task
-    spec = ModelSpec(plan=PLAN, network=made.predictor_spec(small_network[made.network_kind]), method=made.name)
-    save_model(folder / "model.safetensors", network, spec)
-    loaded, found = load_model(folder / "model.safetensors")
+    """See that each of a method's predictors, written and read, answers as before."""
+    own, task = small_network[made.network_kind], made.task
+    further = made.further_predictors(own)
+    assert set(further) == set(made.predictors)
     images = torch.randn(2, 1, 1, 16, 16, 16)[: 1 if task == "segmentation" else 2]
-    with torch.no_grad():
-        answers = [
-            made(*images) if task == "segmentation" else made.displacement(*images) for made in (loaded, network)
-        ]
-    assert torch.equal(*answers)
-    assert found.method == made.name
+    for network, built in ((made.predictor(), made.predictor_spec(own)), *further.values()):
+        save_model(folder / "model.safetensors", network.eval(), ModelSpec(plan=PLAN, network=built, method=made.name))
+        loaded, found = load_model(folder / "model.safetensors")
+        with torch.no_grad():
+            answers = [
+                made(*images) if task == "segmentation" else made.displacement(*images) for made in (loaded, network)
+            ]
+        assert torch.equal(*answers)
+        assert found.method == made.name
 
 
 def patches_at(step, rank, world_size):

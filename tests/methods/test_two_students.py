@@ -119,3 +119,12 @@ def test_predicts_with_the_network_asked_for_and_says_what_builds_it(method, sma
     assert made["second"].predictor_spec(spec) == nearest
     both = method(NAME, teacher="per_student", alpha=0.03, beta=0.01).predictor_spec(spec)
     assert both == ensemble_spec([spec, residual], [0.03, 0.01])
+
+
+def test_students_predict_alone_and_as_the_mean_of_both(method, small_network, batch):
+    made, images = method(NAME).eval(), batch().unlabelled
+    found = made.further_predictors(small_network["segmentation"])
+    each = {name: probabilities(network, images) for name, (network, _) in found.items()}
+    for name, student in (("first", made.first), ("second", made.second)):
+        torch.testing.assert_close(each[name], probabilities(student, images))
+    torch.testing.assert_close(each["students"], (each["first"] + each["second"]) / 2)

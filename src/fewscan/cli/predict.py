@@ -14,7 +14,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
     predictor: Annotated[
         str | None,
-        typer.Option(help="Where a run has several: 'best' on validation; of joint also 'combined', 'combined_best'."),
+        typer.Option(help="Where a run has several: 'best' on validation; see `fewscan methods NAME` for others."),
     ] = None,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write the probability of the chosen label.")

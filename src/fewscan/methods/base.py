@@ -172,6 +172,10 @@ class Method(Trainable, nn.Module, ABC):
         """Return what builds `predictor`, given the specification of the run's network; that itself unless told."""
         return network
 
+    def further_predictors(self, network: NetworkSpec) -> Mapping[str, tuple[nn.Module, NetworkSpec]]:
+        """Return what else may predict, by its name in `predictors`, each with what builds it; see `predictor_spec`."""
+        return {}
+
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return `loss`; PyTorch's data-parallel wrapper needs it under this name."""
         return self.loss(batch, step)

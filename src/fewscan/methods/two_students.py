@@ -21,7 +21,7 @@ from fewscan.methods.teacher import Teacher, TeacherEnsemble, TeacherMode
 from fewscan.networks.builder import NetworkBuilder, counterpart
 from fewscan.networks.ema import check_same_shapes
 from fewscan.networks.encoder_decoder import EncoderDecoder
-from fewscan.networks.ensemble import ensemble_spec
+from fewscan.networks.ensemble import Ensemble, ensemble_spec
 from fewscan.networks.registry import NetworkSpec
 
 
@@ -38,7 +38,12 @@ class TwoStudentsParameters(HyperParameters):
 
 
 class TwoStudents(Method):
-    """Base of methods with such students; their hyper-parameters are `TwoStudentsParameters` and more."""
+    """Base of methods with such students; their hyper-parameters are `TwoStudentsParameters` and more.
+
+    Beside the network that is asked for, each student may predict, and both as one ("students").
+    """
+
+    predictors = ("first", "second", "students")
 
     def networks(self, build: NetworkBuilder) -> None:
         """Build the students; their teacher starts as their average.
@@ -107,6 +112,12 @@ class TwoStudents(Method):
         if hyper.predict_with == "teacher" and hyper.teacher == "per_student":
             return ensemble_spec([network, self.second_spec], [hyper.alpha, hyper.beta])
         return self.second_spec if hyper.predict_with == "second" else network
+
+    def further_predictors(self, network: NetworkSpec) -> dict[str, tuple[nn.Module, NetworkSpec]]:
+        """Return each student, and the mean of both."""
+        specs, alike = (network, self.second_spec), (1.0, 1.0)
+        both = Ensemble((self.first, self.second), alike), ensemble_spec(specs, alike)
+        return {"first": (self.first, specs[0]), "second": (self.second, specs[1]), "students": both}
 
 
 def _differing_options(first: nn.Module, second: nn.Module) -> set[str]:

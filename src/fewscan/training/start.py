@@ -111,13 +111,13 @@ def start_training(
             validate=_validator(
                 [store.case(case_id) for case_id in split.validation], spec, device, dtype, task=method.task
             ),
-            save_best=lambda network: save_model(run.folder / model_name(best=True), network, spec),
+            save_best=lambda network: _save(run.folder, method, network, settings, spec, best=True),
             on_step=lambda note: shown.advance(note=note),
         )
         shown.go_on_from(training.resume())
         training.fit()
     if fabric.is_global_zero:
-        save_model(run.folder / "model.safetensors", training.predictor, spec)
+        _save(run.folder, method, training.predictor, settings, spec, best=False)
         _finish(run, training)
     fabric.barrier()
 
@@ -278,6 +278,15 @@ def _model_spec(
     }
     network = method.predictor_spec(network_spec(settings, plan))
     return ModelSpec(plan=plan, network=network, method=settings.method, details=details)
+
+
+def _save(
+    folder: Path, method: Method, network: nn.Module, settings: TrainSettings, spec: ModelSpec, *, best: bool
+) -> None:
+    """Write the model file of the predicting network, and before it those of what else may predict."""
+    for name, (other, built) in method.further_predictors(network_spec(settings, spec.plan)).items():
+        save_model(folder / model_name(name, best=best), other, spec.model_copy(update={"network": built}))
+    save_model(folder / model_name(best=best), network, spec)
 
 
 def _finish(run: "Run", training: Training) -> None:
