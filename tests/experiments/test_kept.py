@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -52,6 +53,15 @@ def test_an_unfinished_study_grows(opened, study, finished, tmp_path):
     record.write_text(whole)
     keep(opened, kept)
     assert "NOT FINISHED" not in (kept / "tables.md").read_text()
+
+
+def test_a_cell_that_was_copied_from_a_kept_study_is_kept_with_its_environment(opened, finished, tmp_path):
+    keep(opened, tmp_path / "kept")
+    cell = opened.cells[0]
+    shutil.rmtree(cell_folder(finished, cell))
+    shutil.copytree(cell_folder(tmp_path / "kept", cell), cell_folder(finished, cell))
+    keep(opened, tmp_path / "again")
+    assert json.loads((cell_folder(tmp_path / "again", cell) / "environment.json").read_text()) == {"torch": "x"}
 
 
 def test_cells_that_the_study_no_longer_names_go(opened, tmp_path):

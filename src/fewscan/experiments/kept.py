@@ -110,7 +110,9 @@ def _as_cell(values: Mapping[str, Any]) -> Cell:
 def _keep_cell(cell: Cell, source: Path, target: Path) -> None:
     there, here = cell_folder(source, cell), cell_folder(target, cell)
     write_json(here / CELL_FILE, read_record(there / CELL_FILE))
-    write_json(here / ENVIRONMENT, read_record(run_folder(source, cell) / ENVIRONMENT))
+    # a cell that was copied from a kept study has no run, and its environment beside it
+    environment = read_record(run_folder(source, cell) / ENVIRONMENT) or read_record(there / ENVIRONMENT)
+    write_json(here / ENVIRONMENT, environment)
     for name in EVALUATIONS.values():
         data = json.loads((there / name / JSON_FILE).read_text(encoding="utf-8"))
         kept = {"names": data["names"], "scores": [_rounded(row) for row in data["scores"]]}
