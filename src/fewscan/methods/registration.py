@@ -87,7 +87,7 @@ class Registration(Method):
         both_ways = self.hyper.inverse_consistency > 0
         if both_ways:
             moving, fixed = torch.cat([moving, fixed]), torch.cat([fixed, moving])
-        pairs = make_pairs(batch, moving, fixed, classes=self.context.classes, masks=self.hyper.label_weight > 0)
+        pairs = make_pairs(batch, moving, fixed, classes=self.context.classes, with_masks=self.hyper.label_weight > 0)
         levels = self.network(pairs.moving, pairs.fixed)
         terms = pair_terms(levels, pairs, self.hyper.objective)
         if both_ways:

@@ -118,8 +118,8 @@ class Combined(nn.Module):
         images : Tensor
             ``(batch, channels, *size)``: whole scans, centred.
         inside : Tensor, optional
-            ``(batch, 1, *size)``: 1 where they have data, 0 in their padding, which neither network is shown as part
-            of the scan, and which has no part in the choice of annotated scans; everywhere 1 unless told.
+            ``(batch, 1, *size)``: 1 where they have data, 0 in their padding, which the segmentation network
+            is not shown, and which has no part in the choice of annotated scans; everywhere 1 unless told.
 
         Raises
         ------

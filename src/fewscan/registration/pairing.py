@@ -41,7 +41,7 @@ def draw_pairs(labelled: int, unlabelled: int) -> tuple[Tensor, Tensor]:
     return (fixed + steps) % among, fixed
 
 
-def make_pairs(batch: Batch, moving: Tensor, fixed: Tensor, *, classes: int, masks: bool = True) -> Pairs:
+def make_pairs(batch: Batch, moving: Tensor, fixed: Tensor, *, classes: int, with_masks: bool = True) -> Pairs:
     """Return the pairs of a batch, with one-hot masks where both scans have labels.
 
     With soft masks of the unlabelled scans, every pair has masks: true ones of labelled scans, soft ones of the others.
@@ -54,15 +54,15 @@ def make_pairs(batch: Batch, moving: Tensor, fixed: Tensor, *, classes: int, mas
         From `draw_pairs`.
     classes : int
         Background included.
-    masks : bool
+    with_masks : bool
         False leaves them out.
     """
     device = batch.images.device
-    known = one_hot(batch.labels if masks else batch.labels[:0], classes)
-    if masks and batch.unlabelled_masks is not None:
+    known = one_hot(batch.labels if with_masks else batch.labels[:0], classes)
+    if with_masks and batch.unlabelled_masks is not None:
         known = torch.cat([known, batch.unlabelled_masks])
     with_labels = ((moving < len(known)) & (fixed < len(known))).nonzero().flatten()
-    known_pairs = [known[side[with_labels].to(device)] for side in (moving, fixed)]
+    masks = [known[side[with_labels].to(device)] for side in (moving, fixed)]
     moving, fixed = moving.to(device), fixed.to(device)
     images = torch.cat([batch.images, batch.unlabelled])
     inside = [part for part in (batch.inside, batch.unlabelled_inside) if part is not None]
@@ -72,7 +72,7 @@ def make_pairs(batch: Batch, moving: Tensor, fixed: Tensor, *, classes: int, mas
         images[fixed],
         None if insides is None else insides[moving],
         None if insides is None else insides[fixed],
-        known_pairs[0] if len(with_labels) else None,
-        known_pairs[1] if len(with_labels) else None,
+        masks[0] if len(with_labels) else None,
+        masks[1] if len(with_labels) else None,
         with_labels.to(device),
     )

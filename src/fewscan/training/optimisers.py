@@ -18,7 +18,7 @@ def build_optimiser(
 ) -> torch.optim.Optimizer:
     """Return the optimiser over all parameters that are trained, with ``factors`` on the learning rate of some.
 
-    Fused optimisers pass over each weight once, which takes half the time of torch's default on a processor.
+    Fused optimisers pass over each weight once, which takes about half the time of torch's default on a processor.
     """
     groups: dict[float, list[nn.Parameter]] = {}
     for parameter in parameters:
