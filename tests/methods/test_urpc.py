@@ -43,6 +43,13 @@ def test_every_scale_is_supervised_and_the_finest_predicts(method, batch):
     assert made.hyper.cross_entropy_weight == made.hyper.dice_weight == 0.5
 
 
+def test_coarser_scales_can_weigh_less(method, batch):
+    made = method("urpc", coarser_scale=0.25).eval()
+    given = batch()
+    finest, coarser = (supervised_loss(logits, given.labels, made.hyper).item() for logits in made.scales(given.images))
+    assert made(given, 0)["supervised"].item() == pytest.approx(finest * 0.8 + coarser * 0.2, rel=1e-5)
+
+
 def test_a_network_with_one_scale_is_refused(method):
     with pytest.raises(UsageError, match="this decoder has one"):
         method("urpc", network=NetworkSpec(options={"filters": [4, 8]}))

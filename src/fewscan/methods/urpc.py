@@ -1,13 +1,14 @@
 """Uncertainty-rectified pyramid consistency, URPC (Luo et al. 2021): the scales of one decoder agree with their mean.
 
-(1)  L = 1/S sum over scales s of [a CE(p_s, y) + b Dice(p_s, y)] + w r(t) L_u
+(1)  L = sum over scales s of k_s [a CE(p_s, y) + b Dice(p_s, y)] / sum of k_s + w r(t) L_u,  k_s = k^s, s = 0 finest
 (2)  q = 1/S sum over s of p_s
 (3)  D_s(x) = sum over classes c of q_c ln(q_c / p_s,c),  v_s = exp(-D_s)
 (4)  L_u = 1/S sum over s of [ mean(v_s |q - p_s|^2 / C) / mean(v_s) + mean(D_s) ]  on unlabelled patches
 
-p_s come from the levels of the decoder, interpolated to the patch, with dropout on their features. The paper writes D_s
-the other way round; this is its code's, and q has a gradient in it, as there. C is the number of classes. Only the
-finest scale predicts. (Public code perturbs features in 2-D by other means than dropout; here both are as in 3-D.)
+p_s come from the levels of the decoder, interpolated to the patch, with dropout on their features. As published, k = 1.
+The paper writes D_s the other way round; this is its code's, and q has a gradient in it, as there. C is the number of
+classes. Only the finest scale predicts. (Public code perturbs features in 2-D by other means than dropout; here both
+are as in 3-D.)
 """
 
 import math
@@ -33,6 +34,7 @@ class URPCParameters(RampedParameters):
     """Of eq. 1; the defaults are the published values."""
 
     consistency_weight: float = Field(0.1, ge=0, description="w; public code")
+    coarser_scale: float = Field(1.0, gt=0, le=1, description="k: weight of a scale beside the next finer; paper: 1")
     scale_dropout: tuple[float, ...] = Field((0.1, 0.2, 0.3, 0.5), description="finest scale first; public code")
 
 
@@ -43,17 +45,18 @@ class URPC(Method):
     title = "URPC: scales of one decoder that agree, the more so where they are certain"
     paper = "Luo et al. 2021 (MICCAI); Luo et al. 2022"
     equations = (
-        "L = 1/S sum_s [CE + Dice](p_s) + w r(t) L_u;  "
+        "L = sum_s k^s [CE + Dice](p_s) / sum_s k^s + w r(t) L_u;  "
         "L_u = 1/S sum_s [mean(v_s |q - p_s|^2 / C) / mean(v_s) + mean(D_s)];  "
         "q = mean p_s;  D_s = KL(q | p_s);  v_s = exp(-D_s)"
     )
     parts = "one network that predicts at several scales of its decoder"
     when = "Little memory to spare: one network with three levels or more; 0.5 points below supervised in one draw."
-    tuned = "weight on validation slices (benchmarks/results/rivals_tuning.json): none from 0 to 1 mattered"
+    tuned = "k on validation slices (benchmarks/results/rivals_tuning.json); no w from 0 to 1 mattered"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
         "paper": SSL4MIS,
-        "recommended": {"hyper": {"consistency_weight": 1.0, "ramp_length": 0.3}},
+        # coarser scales take little of the loss from the one that predicts
+        "recommended": {"hyper": {"consistency_weight": 1.0, "coarser_scale": 0.25, "ramp_length": 0.3}},
     }
     uses_unlabelled = True
 
@@ -71,7 +74,8 @@ class URPC(Method):
         labelled = len(batch.images)
         scales = self.scales(torch.cat([batch.images, batch.unlabelled]))
         each = [supervised_loss(logits[:labelled], batch.labels, self.hyper) for logits in scales]
-        terms = {"supervised": torch.stack(each).mean()}
+        share = torch.tensor([self.hyper.coarser_scale**s for s in range(len(each))]).to(each[0])
+        terms = {"supervised": (torch.stack(each) * share).sum() / share.sum()}
         if len(batch.unlabelled):
             terms["pyramid"] = rectified_consistency([logits[labelled:] for logits in scales])
         return terms

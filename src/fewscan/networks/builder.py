@@ -40,7 +40,7 @@ class NetworkBuilder:
     def __init__(
         self, spec: NetworkSpec, *, patch_size: Sequence[int], channels: int, classes: int | None = None
     ) -> None:
-        self.spec, self.patch_size, self.channels = spec, tuple(patch_size), channels
+        self.spec, self.patch_size = spec, tuple(patch_size)
         self.channels, self.classes = channels, classes
 
     def __call__(self, spec: NetworkSpec | None = None) -> nn.Module:
