@@ -74,8 +74,9 @@ class URPC(Method):
         labelled = len(batch.images)
         scales = self.scales(torch.cat([batch.images, batch.unlabelled]))
         each = [supervised_loss(logits[:labelled], batch.labels, self.hyper) for logits in scales]
-        share = torch.tensor([self.hyper.coarser_scale**s for s in range(len(each))]).to(each[0])
-        terms = {"supervised": (torch.stack(each) * share).sum() / share.sum()}
+        shares = [self.hyper.coarser_scale**s for s in range(len(each))]
+        weighed = [share * term for share, term in zip(shares, each, strict=True)]
+        terms = {"supervised": torch.stack(weighed).sum() / sum(shares)}
         if len(batch.unlabelled):
             terms["pyramid"] = rectified_consistency([logits[labelled:] for logits in scales])
         return terms
