@@ -5,7 +5,8 @@
 DATA holds the data sets by name (Dataset004_Hippocampus, ...). The pairs are those of `registration_pairs`, of test
 scans that no training reads; the classical anchors on the same pairs are in ``registration_anchors.py``. Every result
 holds the commands, the machine, the settings and every pair, and lies in RUNS; those of this repository were written
-with ``--results benchmarks/results``. Finished ones are kept.
+with ``--results benchmarks/results``. Finished ones are kept. Experiments that end in ``affine`` or ``demons`` train
+nothing: they are `fewscan register --classical`.
 """
 
 import csv
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from fewscan.data.layouts import load_dataset
+from fewscan.training.environment import describe_environment
 from fewscan.training.run import Run
 from real_scans import run_named, shorten
 from registration_pairs import pairs_of_test_cases
@@ -65,35 +68,72 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
         "data": "Dataset127_ACDCSlices",
         "train": ["--set", "batch={labelled: 8, unlabelled: 0}"],
     },
+    "hippocampus_affine": {"data": "Dataset004_Hippocampus", "classical": "affine"},
+    "hippocampus_demons": {"data": "Dataset004_Hippocampus", "classical": "demons"},
+    "hippocampus_slices_affine": {"data": "Dataset104_HippocampusSlices", "classical": "affine"},
+    "hippocampus_slices_demons": {"data": "Dataset104_HippocampusSlices", "classical": "demons"},
+    "acdc_slices_affine": {"data": "Dataset127_ACDCSlices", "classical": "affine"},
+    "acdc_slices_demons": {"data": "Dataset127_ACDCSlices", "classical": "demons"},
 }
 
 
 def run_experiment(name: str, *, data: Path, runs: Path, seed: int, extra: list[str]) -> dict[str, Any]:
     """Train, register and score one experiment with one seed."""
     spec = EXPERIMENTS[name]
+    if "classical" in spec:
+        return run_classical(name, data=data, runs=runs)
     source, run = data / spec["data"], runs / f"registration-{name}-seed{seed}"
-    pairs = write_pairs(source, runs / f"{spec['data']}-pairs.csv")
     store = ["--store", runs / "stores" / spec["data"]]
     options = [*spec["train"], *extra, "--seed", str(seed)]
     started, finished = (run / "settings.yaml").is_file(), Run(run).finished
-    out = run / "registered"
-    labels = ["--moving-labels", source / "labelsTs", "--fixed-labels", source / "labelsTs"]
     train = ["train", source, "--method", spec.get("method", "registration"), "--out", run, *store]
-    register = ["register", run, "--pairs", pairs, "--moving", source / "imagesTs", *labels, "--out", out]
+    register = register_command([run], source=source, runs=runs, out=run / "registered")
     training = [] if finished else [[*train, *(["--resume"] if started else options)]]
     for command in (*training, register):
         subprocess.run([sys.executable, "-m", "fewscan", *map(str, command)], check=True)
     commands = [[*train, *options], register]
     summary = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    record = json.loads((out / "registration.json").read_text(encoding="utf-8"))
     return {
         "experiment": f"registration_{name}",
         "seed": seed,
-        "commands": [" ".join(["fewscan", *(shorten(part, data, runs) for part in command)]) for command in commands],
+        "commands": [typed(command, data, runs) for command in commands],
         "training_seconds": summary["training_seconds"],
         "peak_memory_mib": summary["peak_memory_mib"],
         "environment": json.loads((run / "environment.json").read_text(encoding="utf-8")),
         "settings": (run / "settings.yaml").read_text(encoding="utf-8"),
+        **scored(run / "registered", data, runs),
+    }
+
+
+def run_classical(name: str, *, data: Path, runs: Path) -> dict[str, Any]:
+    """Register and score the pairs of one experiment without a network."""
+    spec, out = EXPERIMENTS[name], runs / f"registration-{name}"
+    command = register_command(["--classical", spec["classical"]], source=data / spec["data"], runs=runs, out=out)
+    subprocess.run([sys.executable, "-m", "fewscan", *map(str, command)], check=True)
+    return {
+        "experiment": f"registration_{name}",
+        "commands": [typed(command, data, runs)],
+        "environment": describe_environment(torch.device("cpu")),
+        **scored(out, data, runs),
+    }
+
+
+def register_command(what: list[Any], *, source: Path, runs: Path, out: Path) -> list[Any]:
+    """Return the command that lays the benchmark pairs of a data set onto each other."""
+    pairs = write_pairs(source, runs / f"{source.name}-pairs.csv")
+    labels = ["--moving-labels", source / "labelsTs", "--fixed-labels", source / "labelsTs"]
+    return ["register", *what, "--pairs", pairs, "--moving", source / "imagesTs", *labels, "--out", out]
+
+
+def typed(command: list[Any], data: Path, runs: Path) -> str:
+    """Return a command as a user would type it."""
+    return " ".join(["fewscan", *(shorten(part, data, runs) for part in command)])
+
+
+def scored(out: Path, data: Path, runs: Path) -> dict[str, Any]:
+    """Return what was found about all pairs, and when."""
+    record = json.loads((out / "registration.json").read_text(encoding="utf-8"))
+    return {
         "mean": averages(out / "pairs.csv"),
         "pairs": json.loads(shorten(json.dumps(record["pairs"]), data, runs)),
         "date": time.strftime("%Y-%m-%d"),

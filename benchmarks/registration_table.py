@@ -11,6 +11,8 @@ DATA = {
     "ACDC mid-ventricular slices, 2-D": ("Dataset127_ACDCSlices", "acdc_slices"),
 }
 OURS = {
+    "affine": "fewscan `--classical affine`",
+    "demons": "fewscan `--classical demons`",
     "0": "fewscan, no labels",
     "4": "fewscan, 4 labels",
     "joint_4": "fewscan, 4 labels, trained jointly (`joint`)",

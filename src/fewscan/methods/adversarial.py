@@ -31,7 +31,7 @@ class Adversarial(Method):
     equations = "L = CE + Dice + w r(t) CE(D(p_u, x_u), annotated);  L_D = CE(D(p, x), annotated or not)"
     parts = "one network + discriminator"
     when = "Enough labelled scans that a discriminator can learn annotations; 1.3 points below supervised in one draw."
-    tuned = "weight on validation slices (benchmarks/results/rivals_tuning.json): ten times more did harm"
+    tuned = "on validation slices (rivals_tuning.json): ten times the weight, thrice the rate of D did harm"
     hyper_parameters: ClassVar[type[HyperParameters]] = AdversarialParameters
     presets = {
         "paper": SSL4MIS,

@@ -58,7 +58,7 @@ class CoLearning(TwoStudents):
     )
     parts = "two students of different structure + a teacher of their averages"
     when = "Cross supervision, teachers, cut-and-paste at thrice the cost; 0.7 points above in one draw, 3.7 on atria."
-    tuned = "as mean_teacher; one run on validation scans (benchmarks/results/rivals_tuning.json)"
+    tuned = "as mean_teacher; weights on validation slices (benchmarks/results/rivals_tuning.json)"
     hyper_parameters = CoLearningParameters
     presets = {
         "paper": {

@@ -48,7 +48,7 @@ RECOMMENDED = {
     "strong_student": True,
     "mix_box": 0.67,
     "teacher_mode": "eval",
-    # the squared distance hardly moves a student that is sure and wrong; made heavy, it swells the structures instead
+    # the squared distance hardly moves a student that is sure and wrong, and made heavy it did harm
     "consistency": "relative",
     "consistency_weight": 1.0,
     "temperature": 0.5,  # soft targets make the student softer, which the Dice loss of the labelled patches swells

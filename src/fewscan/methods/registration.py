@@ -33,7 +33,9 @@ class Registration(Method):
     equations = "L = 1/K sum_i [1 - GNCC(x_S o D_i, x_T) + Dice(y_S o D_i, y_T) + lambda_i |grad d_i|^2]"
     parts = "one registration network"
     when = "To lay scans onto each other: with no labels at all, better with some."
-    tuned = "compared on pairs of 20 validation scans (benchmarks/results/registration_tuning.json)"
+    tuned = (
+        "compared on pairs of validation scans, augmentation on slices (benchmarks/results/registration_tuning.json)"
+    )
     hyper_parameters: ClassVar[type[HyperParameters]] = RegistrationParameters
     presets = {
         "paper": {

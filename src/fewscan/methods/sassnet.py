@@ -46,7 +46,7 @@ class SASSNet(Method):
     )
     parts = "one network with two heads (classes, signed distances) + discriminator"
     when = "Structures of a typical shape, enough labels to learn it from; 0.1 points below supervised in one draw."
-    tuned = "weight on validation slices (benchmarks/results/rivals_tuning.json): ten times more did harm"
+    tuned = "on validation slices (rivals_tuning.json): ten times the weight, thrice the rate of D did harm"
     hyper_parameters: ClassVar[type[HyperParameters]] = SASSNetParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "hyper": {"cross_entropy_weight": 0.0, "squared_dice": True}},

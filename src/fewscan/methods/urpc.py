@@ -51,7 +51,7 @@ class URPC(Method):
     )
     parts = "one network that predicts at several scales of its decoder"
     when = "Little memory to spare: one network with three levels or more; 0.5 points below supervised in one draw."
-    tuned = "k on validation slices (benchmarks/results/rivals_tuning.json); no w from 0 to 1 mattered"
+    tuned = "k on validation slices (benchmarks/results/rivals_tuning.json); at k = 1, w = 0 and 1 did alike"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
         "paper": SSL4MIS,

@@ -60,7 +60,7 @@ class Joint(Recipe):
         "iterations is the total of all stages"
     )
     parts = "a segmentation network and a registration network, trained in turn"
-    when = "Segmentation and registration from the same few labels: the registration gains most."
+    when = "Segmentation and registration from the same few labels: on the hippocampus the registration gains most."
     tuned = "compared on 40 validation slices of the hippocampus (benchmarks/results/joint_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = JointParameters
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "recommended": RECOMMENDED}
