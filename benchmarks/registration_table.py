@@ -11,12 +11,12 @@ DATA = {
     "ACDC mid-ventricular slices, 2-D": ("Dataset127_ACDCSlices", "acdc_slices"),
 }
 OURS = {
-    "affine": "fewscan `--classical affine`",
-    "demons": "fewscan `--classical demons`",
     "0": "fewscan, no labels",
     "4": "fewscan, 4 labels",
     "joint_4": "fewscan, 4 labels, trained jointly (`joint`)",
     "all": "fewscan, all labels",
+    "affine": "fewscan `--classical affine`",
+    "demons": "fewscan `--classical demons`",
 }
 HEADING = (
     "| | Dice | SD of pairs | HD95 mm | folds % | SD log Jacobian | seconds a pair |",
