@@ -1,6 +1,6 @@
 """Uncertainty-rectified pyramid consistency, URPC (Luo et al. 2021): the scales of one decoder agree with their mean.
 
-(1)  L = sum over scales s of k_s [a CE(p_s, y) + b Dice(p_s, y)] / sum of k_s + w r(t) L_u,  k_s = k^s, s = 0 finest
+(1)  L = sum over scales s of k^s [a CE(p_s, y) + b Dice(p_s, y)] / sum of k^s + w r(t) L_u;  s = 0 is the finest
 (2)  q = 1/S sum over s of p_s
 (3)  D_s(x) = sum over classes c of q_c ln(q_c / p_s,c),  v_s = exp(-D_s)
 (4)  L_u = 1/S sum over s of [ mean(v_s |q - p_s|^2 / C) / mean(v_s) + mean(D_s) ]  on unlabelled patches
