@@ -86,6 +86,23 @@ def test_options_do_not_pass_to_another_network():
     assert same.options == {"filters": [16, 32, 64, 128, 256], "dropout": 0.1}
 
 
+def test_one_option_of_a_network_among_the_hyper_parameters_keeps_the_others():
+    def transformer(**overrides):
+        given = {f"hyper.transformer.{key}": value for key, value in overrides.items()}
+        return resolve_settings(method="cross_teaching", config={}, overrides=given).hyper["transformer"]
+
+    assert transformer(**{"options.use_checkpoint": True}) == {
+        "name": "monai:SwinUNETR",
+        "options": {"feature_size": 24, "window_size": 4, "use_checkpoint": True},
+    }
+    assert transformer(name="vnet") == {"name": "vnet", "options": {}}
+
+
+def test_one_value_of_a_nested_hyper_parameter_keeps_the_others():
+    settings = resolve_settings(method="joint", config={}, overrides={"hyper.registration.batch.labelled": 1})
+    assert settings.hyper["registration"]["batch"] == {"labelled": 1, "unlabelled": 4}
+
+
 @pytest.mark.parametrize("method", ["registration", "multi_atlas"])
 def test_registration_networks_learn_without_flips(method):
     """So that what is written down, compared and passed on to test-time views is what was done."""

@@ -5,8 +5,9 @@
 
 Network 1 is the run's own, network 2 a Swin transformer (Hatamizadeh et al. 2022, of MONAI, in 2-D and 3-D), whose
 patches must have sides that are multiples of 32. It only teaches: the run's own network predicts. Published in 2-D at
-224 x 224, with a Swin U-Net that had been trained on photographs; this one starts from random weights. With
-``--set hyper.transformer.options.use_checkpoint=true`` it needs less memory and more time.
+224 x 224, with a Swin U-Net that had been trained on photographs; this one starts from random weights. Its attention
+works in windows of 7 voxels, which fit 224 and few other sides; in 3-D, windows of 4 cost a fifth.
+With ``--set hyper.transformer.options.use_checkpoint=true`` it needs less memory and more time.
 """
 
 from collections.abc import Mapping
@@ -22,12 +23,14 @@ from fewscan.methods.published import SSL4MIS
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.registry import NetworkSpec
 
+SWIN = "monai:SwinUNETR"
+
 
 class CrossTeachingParameters(CrossPseudoParameters):
     """Of eq. 1; the defaults are those of public code."""
 
     transformer: NetworkSpec = Field(
-        NetworkSpec(name="monai:SwinUNETR", options={"feature_size": 24}),
+        NetworkSpec(name=SWIN, options={"feature_size": 24}),
         description="network 2, any other will do; Luo et al. 2022: a Swin U-Net",
     )
     transformer_rate: float = Field(1.0, gt=0, description="its learning rate by that of network 1; Luo et al. 2022: 1")
@@ -48,10 +51,11 @@ class CrossTeaching(CrossPseudoSupervision):
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossTeachingParameters
     presets = {
         "paper": {**SSL4MIS, "batch": {"labelled": 8, "unlabelled": 8}},
-        # Dice on pseudo-labels swells structures
+        # Dice on pseudo-labels swells structures; windows of 4 need no padding at sides of 32
         "recommended": {
             "hyper": {
                 **SHARPENED,
+                "transformer": {"name": SWIN, "options": {"feature_size": 24, "window_size": 4}},
                 "transformer_rate": 0.1,
                 "pseudo_cross_entropy_weight": 1.0,
                 "unlabelled_weight": 0.3,

@@ -136,9 +136,12 @@ def resolve_settings(
     if chosen not in cls.presets:
         raise UsageError(f"method {name} has no preset {chosen!r}: {nearest_key(chosen, list(cls.presets))}")
     weak = lay_over({"augmentation": "standard"}, cls.presets[chosen])
+    source = f"settings of method {name}"
+    # spelt out, so that whoever sets one option of a network or of a batch keeps the others
+    weak["hyper"] = cls.hyper_parameters.parse(weak.get("hyper", {}), source=source).model_dump(mode="json")
     values = lay_over(weak, values) | {"method": cls.name, "preset": chosen}
     settings = TrainSettings.parse(values, source="settings")
-    hyper = cls.hyper_parameters.parse(settings.hyper, source=f"settings of method {name}")
+    hyper = cls.hyper_parameters.parse(settings.hyper, source=source)
     changes: dict[str, Any] = {"hyper": hyper.model_dump(mode="json")}
     if cls.network_kind == "registration":  # no smooth field lays a scan onto a mirror image
         changes["augmentation"] = settings.augmentation.unmirrored()
@@ -164,7 +167,7 @@ def merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(weak)
     for key, value in strong.items():
         below = result.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and not _another_network(below, value):
             result[key] = merge(below, value)
         else:
             result[key] = value
@@ -175,10 +178,12 @@ def lay_over(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, An
     """Merge two layers of settings, with what names of augmentations and networks mean; see `resolve_settings`."""
     below = {key: _spelt_out(key, value) for key, value in weak.items()}
     above = {key: _spelt_out(key, value) for key, value in strong.items()}
-    names = [layer["network"].get("name") for layer in (below, above) if isinstance(layer.get("network"), Mapping)]
-    if len(names) == 2 and None not in names and names[0] != names[1]:
-        del below["network"]
     return merge(below, above)
+
+
+def _another_network(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    names = {layer.get("name") for layer in (below, above)} - {None}
+    return "options" in below and len(names) == 2
 
 
 def _spelt_out(key: str, value: Any) -> Any:
