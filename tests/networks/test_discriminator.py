@@ -23,6 +23,15 @@ def test_widths_as_published():
     assert sum(p.numel() for p in made.parameters()) == weights + 2 * 64 + 128 + 256 + 512 + 2
 
 
+def test_weights_begin_as_torch_draws_them():
+    made = Discriminator(dimensions=3, maps=2, channels=1, width=8)
+    for module in made.modules():
+        if isinstance(module, torch.nn.Conv3d):
+            largest = module.weight.detach().abs().max()
+            bound = module.weight[0].numel() ** -0.5
+            assert 0.9 * bound < largest <= bound
+
+
 def test_it_sees_both_map_and_image():
     made = Discriminator(dimensions=2, maps=1, channels=1, width=4).eval()
     maps, images = torch.randn(1, 1, 16, 16), torch.randn(1, 1, 16, 16)
