@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -56,6 +57,22 @@ def test_evaluated_teacher_is_the_average_by_hand_though_it_saw_other_images():
     images = torch.randn(2, 1, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(teacher.network.eval()(images), expected(images))
+
+
+def test_the_average_of_two_students_measures_its_own_running_statistics():
+    """Activations of an average of weights vary less than those of either: an average of statistics would not fit."""
+    layers = [nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1)) for _ in range(2)]
+    for layer, weight in zip(layers, (2.0, -1.0), strict=True):
+        nn.init.constant_(layer[0].weight, weight)
+    teacher = Teacher(*layers, decay=0.5, mode="train").train()
+    images = torch.randn(8, 1, 16, 16)
+    for step in range(100):
+        for layer in layers:
+            layer.train()(images)
+        teacher.probabilities(images)
+        teacher.update(layers, step)
+    # the mean weight is 0.5, so the variance a quarter of the images'; the mean of the students' is 2.5 times theirs
+    assert teacher.network[1].running_var.item() == pytest.approx(0.25 * images.var().item(), rel=1e-3)
 
 
 def test_probabilities_are_float32_under_autocast_and_have_no_graph():

@@ -53,6 +53,19 @@ def test_running_statistics_are_averaged_and_counters_copied():
     assert ema.network.num_batches_tracked.item() == 9
 
 
+def test_own_statistics_begin_as_the_sources_and_are_left_alone():
+    first, second = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
+    second.running_mean.fill_(4.0)
+    ema = EMA([first, second], decay=0.5, warm_up=False, own_statistics=True)
+    assert ema.network.running_mean.item() == pytest.approx(2.0)
+    first.weight.data.fill_(3.0)
+    first.running_mean.fill_(100.0)
+    ema.update([first, second], 0)
+    assert ema.network.running_mean.item() == pytest.approx(2.0)
+    # 0.5 * 1 + 0.5 * (3 + 1) / 2
+    assert ema.network.weight.item() == pytest.approx(1.5)
+
+
 def test_teacher_gets_no_gradient_and_builds_no_graph():
     source = _linear(1.0)
     ema = EMA([source])

@@ -32,11 +32,13 @@ class Teacher(EMA):
     def __init__(
         self, *students: nn.Module, decay: float, mode: TeacherMode, weights: Sequence[float] | None = None
     ) -> None:
-        super().__init__(students, decay=decay, weights=weights)
+        measures = len(students) > 1 and mode == "train"
+        super().__init__(students, decay=decay, weights=weights, own_statistics=measures)
         self.mode = mode
         for module in self.network.modules():
-            # its running statistics follow the student's, as its weights do, and not what it is shown
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            # running statistics of the teacher of one student follow the student's, as its weights do, and not what it
+            # is shown; the average of several has statistics that none of them has, and measures them
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and not measures:
                 module.momentum = 0.0
 
     def train(self, mode: bool = True) -> Self:

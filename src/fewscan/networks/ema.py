@@ -5,11 +5,11 @@ theta_T <- (1 - sum_k a_k) theta_T + sum_k a_k theta_k, with sum_k a_k = 1 - dec
 With one source this is the Mean Teacher's rule (Tarvainen & Valpola 2017); with two it is eq. 1 of the co-learning
 paper (a, b = alpha, beta). Floating buffers (running statistics of batch normalisation) are averaged too, integer
 buffers are copied from the first source: a teacher whose statistics lag behind its weights predicts nonsense in eval
-mode.
+mode. The average of several sources is another matter: its activations vary less than theirs, which only it can tell.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ class EMA(nn.Module):
         Relative weight of each source; equal unless told.
     warm_up : bool
         Use min(decay, 1 - 1 / (t + 1)) at update t, so that the average forgets its start (the first update copies).
+    own_statistics : bool
+        Leave buffers as the average's own forward passes make them, after they began as the sources'.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class EMA(nn.Module):
         decay: float = 0.99,
         weights: Sequence[float] | None = None,
         warm_up: bool = True,
+        own_statistics: bool = False,
     ) -> None:
         super().__init__()
         self.decay, self.warm_up = decay, warm_up
@@ -49,14 +52,13 @@ class EMA(nn.Module):
         self.shares = tuple((weights[k] if weights is not None else 1.0) / total for k in range(len(sources)))
         check_same_shapes(sources)
         self.network = copy.deepcopy(sources[0]).requires_grad_(False)
-        with torch.no_grad():
-            self._blend(sources, keep=0.0)
+        self._blend(_tensors, sources, keep=0.0)
+        self._followed = _parameters if own_statistics else _tensors
 
     def update(self, sources: Sequence[nn.Module], step: int) -> None:
         """Move towards ``sources`` after optimiser step ``step`` (the first is 0)."""
         keep = min(self.decay, 1.0 - 1.0 / (step + 1)) if self.warm_up else self.decay
-        with torch.no_grad():
-            self._blend(sources, keep=keep)
+        self._blend(self._followed, sources, keep=keep)
 
     def forward(self, *arguments: Tensor) -> Tensor:
         """Predict with the averaged weights; never builds a graph."""
@@ -64,9 +66,12 @@ class EMA(nn.Module):
             output: Tensor = self.network(*arguments)
         return output
 
-    def _blend(self, sources: Sequence[nn.Module], *, keep: float) -> None:
-        states = [dict(_tensors(source)) for source in sources]
-        for name, average in _tensors(self.network):
+    @torch.no_grad()
+    def _blend(
+        self, tensors: Callable[[nn.Module], list[tuple[str, Tensor]]], sources: Sequence[nn.Module], *, keep: float
+    ) -> None:
+        states = [dict(tensors(source)) for source in sources]
+        for name, average in tensors(self.network):
             if not average.is_floating_point():
                 average.copy_(states[0][name])
                 continue
@@ -87,6 +92,10 @@ def check_same_shapes(networks: Sequence[nn.Module]) -> None:
                     f"and {shapes.get(name, 'absent')} in another"
                 )
                 raise ValueError(msg)
+
+
+def _parameters(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return list(module.named_parameters())
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
