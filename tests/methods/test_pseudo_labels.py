@@ -52,6 +52,13 @@ def test_loss_by_hand():
     assert pseudo_loss(logits, hard, both).item() == pytest.approx(2 * cross_entropy + 3 * dice, rel=1e-4)
 
 
+def test_dice_of_hard_ones_is_squared_where_that_of_labels_is():
+    hard = pseudo_labels(P, parameters())
+    squared = parameters(pseudo_cross_entropy_weight=0.0, pseudo_dice_weight=1.0, squared_dice=True)
+    # class 1: nothing of 0.3² + 0.1²; class 2: 0.8 of 0.2² + 0.8² + 1
+    assert pseudo_loss(P.log(), hard, squared).item() == pytest.approx((1 + (1 - 1.6 / 1.68)) / 2, rel=1e-3)
+
+
 def test_it_is_zero_where_soft_ones_agree_and_where_nothing_counts():
     soft = parameters(pseudo_labels="soft", pseudo_dice_weight=1.0)
     assert pseudo_loss(P.log(), P, soft).item() == pytest.approx(0, abs=1e-4)

@@ -8,8 +8,8 @@
 (6)  first, for a share of the run: L = a CE + b Dice of labelled patches with boxes of each other, T a copy of S
 
 X, Y are labelled and U unlabelled patches, S the student, T the teacher; M is 0 in one box and 1 outside. Public code
-keeps the best of stage (6) on the test set; here it is simply the beginning of the same training. There every labelled
-patch is mixed with the one before it, and in stage (3) every patch is used at least once, whatever their numbers.
+keeps the best of stage (6) on the test set and restarts the rate's schedule; here one training has one schedule. In
+stage (6) a labelled patch is mixed with the one before it; in (3) every patch is used at least once.
 """
 
 from typing import ClassVar
@@ -107,7 +107,7 @@ class BCP(StudentTeacher):
             region,
             cross_entropy_weight=hyper.pseudo_cross_entropy_weight if pseudo else hyper.cross_entropy_weight,
             dice_weight=hyper.pseudo_dice_weight if pseudo else hyper.dice_weight,
-            squared=hyper.pseudo_labels != "hard" if pseudo else hyper.squared_dice,
+            squared=hyper.squared_pseudo_dice if pseudo else hyper.squared_dice,
             include_background=hyper.dice_background,
         )
 

@@ -36,6 +36,14 @@ class PseudoLabelParameters(RampedParameters):
     pseudo_dice_weight: float = Field(0.0, ge=0, description="of the Dice loss; ours")
     unlabelled_weight: float = Field(0.1, ge=0, description="of the unlabelled terms; public code of the field")
 
+    @property
+    def squared_pseudo_dice(self) -> bool:
+        """Whether Dice of pseudo-labels has squared denominators: as that of labels, and always where it needs them.
+
+        Without squares Dice is not least where prediction and pseudo-label agree unless that is hard, see `soft_dice`.
+        """
+        return self.squared_dice or self.pseudo_labels != "hard"
+
 
 def class_probabilities(logits: Tensor) -> Tensor:
     """Return the softmax over the classes, in at least float32 and without a graph."""
@@ -76,14 +84,14 @@ def pseudo_loss(logits: Tensor, target: Tensor, hyper: PseudoLabelParameters) ->
     logits, target : Tensor
         ``(batch, class, *spatial)``.
     hyper : PseudoLabelParameters
-        The two weights; Dice has squared denominators for targets that are not hard, see `soft_dice`.
+        The two weights, and `squared_pseudo_dice`.
     """
     parts = []
     if hyper.pseudo_cross_entropy_weight:
         parts.append(hyper.pseudo_cross_entropy_weight * relative_entropy(logits, target))
     if hyper.pseudo_dice_weight:
         p = torch.softmax(at_least_float32(logits), dim=1)
-        parts.append(hyper.pseudo_dice_weight * soft_dice(p, target, squared=hyper.pseudo_labels != "hard"))
+        parts.append(hyper.pseudo_dice_weight * soft_dice(p, target, squared=hyper.squared_pseudo_dice))
     return torch.stack(parts).sum() if parts else at_least_float32(logits).sum() * 0.0
 
 
