@@ -51,6 +51,18 @@ def test_scales_have_the_size_of_the_images_and_the_network_answers_first(name, 
     torch.testing.assert_close(scales(images)[1], wanted)
 
 
+@every_network
+@pytest.mark.parametrize(("dropped", "changed"), [(0, [True, False]), (1, [True, True])])
+def test_what_a_scale_drops_is_missing_from_all_finer_ones(name, dropped, changed):
+    """As in the code of URPC's authors: its dropout is in the decoder, not before the heads."""
+    scales = MultiScale(small(name), dropout=(0.9, 0.9)).eval()
+    images = torch.randn(1, 1, 16, 16)
+    before = scales(images)
+    scales.dropouts[dropped].train()
+    assert [not torch.equal(a, b) for a, b in zip(before, scales(images), strict=True)] == changed
+    assert torch.equal(scales.network(images), before[0])
+
+
 def test_scales_of_a_network_that_spares_an_axis():
     network = small(dimensions=3, strides=[[2, 2, 1], [2, 2, 2]], filters=[4, 4, 4])
     scales = MultiScale(network, dropout=(0.0, 0.0))

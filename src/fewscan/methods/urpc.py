@@ -5,10 +5,10 @@
 (3)  D_s(x) = sum over classes c of q_c ln(q_c / p_s,c),  v_s = exp(-D_s)
 (4)  L_u = 1/S sum over s of [ mean(v_s |q - p_s|^2 / C) / mean(v_s) + mean(D_s) ]  on unlabelled patches
 
-p_s come from the levels of the decoder, interpolated to the patch, with dropout on their features. As published, k = 1.
-The paper writes D_s the other way round; this is its code's, and q has a gradient in it, as there. C is the number of
-classes. Only the finest scale predicts. (Public code perturbs features in 2-D by other means than dropout; here both
-are as in 3-D.)
+p_s come from the levels of the decoder, interpolated to the patch, with dropout on their features, which finer levels
+get as well. As published, k = 1. The paper writes D_s the other way round; this is its code's, and q has a gradient in
+it, as there. C is the number of classes. Only the finest scale predicts. (Public code perturbs features in 2-D by other
+means than dropout; here both are as in 3-D.)
 """
 
 import math
@@ -54,7 +54,11 @@ class URPC(Method):
     tuned = "k on validation slices (benchmarks/results/rivals_tuning.json); at k = 1, w = 0 and 1 did alike"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
-        "paper": SSL4MIS,
+        # no dropout but that of the scales
+        "paper": {
+            **SSL4MIS,
+            "network": {"name": "unet", "options": {**SSL4MIS["network"]["options"], "dropout": 0.0}},
+        },
         # coarser scales take little of the loss from the one that predicts
         "recommended": {"hyper": {"consistency_weight": 1.0, "coarser_scale": 0.25, "ramp_length": 0.3}},
     }

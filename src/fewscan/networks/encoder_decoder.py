@@ -33,8 +33,8 @@ class Decoder(Protocol):
 
     widths: tuple[int, ...]  # channels of its results, finest first
 
-    def __call__(self, skips: Sequence[Tensor]) -> list[Tensor]:
-        """Return the feature maps, finest first."""
+    def __call__(self, skips: Sequence[Tensor], dropouts: Sequence[nn.Module] = ()) -> list[Tensor]:
+        """Return the feature maps, finest first; what a dropout drops of one is missing from all finer ones too."""
 
 
 class EncoderDecoder(nn.Module):
@@ -93,9 +93,13 @@ class EncoderDecoder(nn.Module):
         self._check(images)
         return self.encoder(images)
 
-    def decode(self, skips: Sequence[Tensor]) -> list[Tensor]:
-        """Return the decoder's feature maps, finest first, ``decoder.widths`` channels each."""
-        return self.decoder(skips)
+    def decode(self, skips: Sequence[Tensor], dropouts: Sequence[nn.Module] = ()) -> list[Tensor]:
+        """Return the decoder's feature maps, finest first, ``decoder.widths`` channels each.
+
+        ``dropouts`` belong to as many of the finest levels, finest first: what one drops is missing from all finer maps
+        too.
+        """
+        return self.decoder(skips, dropouts)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the last feature map ``(batch, decoder.widths[0], *spatial)``, which the head turns into logits."""
@@ -149,6 +153,11 @@ def check_images(images: Tensor, *, name: str, channels: int, divisors: Sequence
 
 def _by(size: Sequence[int]) -> str:
     return "x".join(str(side) for side in size)
+
+
+def one_per_level(dropouts: Sequence[nn.Module], levels: nn.ModuleList) -> list[nn.Module]:
+    """Return a dropout for every level, finest first, those that were not given doing nothing."""
+    return [*dropouts, *(nn.Identity() for _ in levels[len(dropouts) :])]
 
 
 def encode_levels(images: Tensor, *, levels: nn.ModuleList, downs: nn.ModuleList, dropout: nn.Module) -> list[Tensor]:

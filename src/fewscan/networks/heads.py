@@ -79,8 +79,8 @@ class MultiScale(nn.Module):
     network : EncoderDecoder
         Its own head serves the finest level.
     dropout : sequence of float
-        Probability of dropping a channel of each level's features before its head, finest first; as many levels get a
-        head as there are entries, or as the decoder has.
+        Probability of dropping a channel of each level's features, for its head and for all finer levels, finest first;
+        as many levels get a head as there are entries, or as the decoder has.
     """
 
     def __init__(self, network: EncoderDecoder, *, dropout: Sequence[float]) -> None:
@@ -97,11 +97,10 @@ class MultiScale(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the logits of every scale, finest first."""
-        scales = self.network.decode(self.network.encode(images))
+        scales = self.network.decode(self.network.encode(images), list(self.dropouts))
         heads = [self.network.head, *self.heads]
-        return [
-            head(dropout(features)) for head, dropout, features in zip(heads, self.dropouts, scales, strict=False)
-        ]  # fewer heads than scales where fewer were asked for
+        # fewer heads than scales where fewer were asked for
+        return [head(features) for head, features in zip(heads, scales, strict=False)]
 
 
 class Branch(nn.Module):

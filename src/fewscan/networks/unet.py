@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fewscan.errors import UsageError
 from fewscan.networks.blocks import TRANSPOSED, ConvBlock, MaxPool, Norm, Upsample, Upsampling
-from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels
+from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels, one_per_level
 from fewscan.networks.initialise import kaiming_initialise
 from fewscan.settings import Settings
 
@@ -165,11 +165,12 @@ class UNetDecoder(nn.Module):
             level(skip + below, skip) for skip, below in zip(self.widths, widths_up, strict=True)
         )
 
-    def forward(self, skips: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, skips: Sequence[Tensor], dropouts: Sequence[nn.Module] = ()) -> list[Tensor]:
         """Return the feature maps of all levels but the coarsest, finest first."""
         features = [skips[-1]]
-        for skip, upsample, level in reversed(list(zip(skips[:-1], self.upsamplings, self.levels, strict=True))):
-            features.insert(0, level(torch.cat([skip, upsample(features[0])], dim=1)))
+        steps = zip(skips[:-1], self.upsamplings, self.levels, one_per_level(dropouts, self.levels), strict=True)
+        for skip, upsample, level, dropout in reversed(list(steps)):
+            features.insert(0, dropout(level(torch.cat([skip, upsample(features[0])], dim=1))))
         return features[:-1]
 
 

@@ -26,7 +26,7 @@ from fewscan.networks.blocks import (
     activation,
     normalisation,
 )
-from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels
+from fewscan.networks.encoder_decoder import EncoderDecoder, encode_levels, one_per_level
 from fewscan.networks.initialise import kaiming_initialise
 from fewscan.networks.unet import check_filters
 from fewscan.settings import Settings
@@ -148,11 +148,12 @@ class VNetDecoder(nn.Module):
         )
         self.dropout = CHANNEL_DROPOUT[dimensions](options.dropout)
 
-    def forward(self, skips: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, skips: Sequence[Tensor], dropouts: Sequence[nn.Module] = ()) -> list[Tensor]:
         """Return the feature maps of all levels but the coarsest, finest first."""
         features = [skips[-1]]
-        for skip, up, level in reversed(list(zip(skips[:-1], self.ups, self.levels, strict=True))):
-            features.insert(0, level(up(features[0]) + skip))
+        steps = zip(skips[:-1], self.ups, self.levels, one_per_level(dropouts, self.levels), strict=True)
+        for skip, up, level, dropout in reversed(list(steps)):
+            features.insert(0, dropout(level(up(features[0]) + skip)))
         return [self.dropout(features[0]), *features[1:-1]]
 
 
