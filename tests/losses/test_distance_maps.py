@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from fewscan.losses.distance_maps import distance_loss, distance_to_nearest, signed_distance_maps
 
 
-def by_scipy(labels, classes):
+def by_scipy(labels, classes, kind):
     """Return the definition, sample by sample on the host."""
     maps = np.empty((len(labels), classes - 1, *labels.shape[1:]))
     for sample, label in enumerate(labels.numpy()):
@@ -20,7 +20,12 @@ def by_scipy(labels, classes):
                 maps[sample, index - 1] = -1.0 if inside.all() else 1.0
                 continue
             outward, inward = distance_transform_edt(~inside), distance_transform_edt(inside)
-            maps[sample, index - 1] = outward / outward.max() - inward / inward.max()
+            if kind == "even":
+                maps[sample, index - 1] = (outward - inward) / max(outward.max(), inward.max())
+            else:
+                deepest = inward.max()
+                inward[inward == 1] = 0
+                maps[sample, index - 1] = outward / outward.max() - inward / deepest
     return torch.from_numpy(maps).float()
 
 
@@ -60,30 +65,39 @@ def test_a_map_without_a_voxel_does_not_prolong_the_search_of_the_others(monkeyp
     assert len(offsets) == 8  # of 399, those before the first look
 
 
+@pytest.mark.parametrize("kind", ["published", "even"])
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("size", [(12, 9), (7, 10, 8)])
-def test_signed_maps_are_those_of_the_definition(classes, size):
+def test_signed_maps_are_those_of_the_definition(classes, size, kind):
     blocks = torch.randint(classes, (3, *[-(-side // 3) for side in size]), generator=torch.Generator().manual_seed(1))
     for axis in range(1, blocks.ndim):
         blocks = blocks.repeat_interleave(3, dim=axis)
     labels = blocks[(slice(None), *map(slice, size))]
-    maps = signed_distance_maps(labels, classes)
-    torch.testing.assert_close(maps, by_scipy(labels, classes))
+    maps = signed_distance_maps(labels, classes, kind=kind)
+    torch.testing.assert_close(maps, by_scipy(labels, classes, kind))
     assert maps.shape == (3, classes - 1, *size)
     for index in range(1, classes):
-        assert torch.equal(maps[:, index - 1] < 0, labels == index)
+        found = maps[:, index - 1]
+        assert torch.equal(found < 0 if kind == "even" else found <= 0, labels == index)
 
 
-def test_a_line_by_hand():
+# outward 3 2 1 0 ..., divided by 3 or 5; inward 1 2 3 4 5, divided by 5, its 1 left out if published
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("published", [1, 2 / 3, 1 / 3, 0, -0.4, -0.6, -0.8, -1]),
+        ("even", [0.6, 0.4, 0.2, -0.2, -0.4, -0.6, -0.8, -1]),
+    ],
+)
+def test_a_line_by_hand(kind, wanted):
     labels = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1]]).view(1, 8, 1)
-    # outward 3 2 1 0 ..., divided by 3; inward 1 2 3 4 5, divided by 5
-    wanted = [1, 2 / 3, 1 / 3, -0.2, -0.4, -0.6, -0.8, -1]
-    assert signed_distance_maps(labels, 2).flatten().tolist() == pytest.approx(wanted)
+    assert signed_distance_maps(labels, 2, kind=kind).flatten().tolist() == pytest.approx(wanted)
 
 
-def test_patches_without_a_class_and_full_of_it():
+@pytest.mark.parametrize("kind", ["published", "even"])
+def test_patches_without_a_class_and_full_of_it(kind):
     labels = torch.stack([torch.zeros(4, 6), torch.full((4, 6), 2.0)]).long()
-    maps = signed_distance_maps(labels, 3)
+    maps = signed_distance_maps(labels, 3, kind=kind)
     # class 1 is nowhere; class 2 is nowhere in the first patch and everywhere in the second
     assert maps.amin((2, 3)).tolist() == maps.amax((2, 3)).tolist() == [[1, 1], [1, -1]]
 
@@ -92,12 +106,12 @@ def test_patches_without_a_class_and_full_of_it():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_same_maps():
     labels = torch.randint(3, (2, 20, 16, 24), generator=torch.Generator().manual_seed(0))
-    there = signed_distance_maps(labels.cuda(), 3)
-    torch.testing.assert_close(there.cpu(), signed_distance_maps(labels, 3))
+    there = signed_distance_maps(labels.cuda(), 3, kind="even")
+    torch.testing.assert_close(there.cpu(), signed_distance_maps(labels, 3, kind="even"))
 
 
 def test_distance_loss_is_zero_for_the_true_map():
     labels = torch.randint(3, (2, 6, 6), generator=torch.Generator().manual_seed(0))
-    maps = signed_distance_maps(labels, 3)
-    assert distance_loss(maps, labels).item() == 0
-    assert distance_loss(maps + 0.5, labels).item() == pytest.approx(0.25)
+    maps = signed_distance_maps(labels, 3, kind="even")
+    assert distance_loss(maps, labels, kind="even").item() == 0
+    assert distance_loss(maps + 0.5, labels, kind="even").item() == pytest.approx(0.25)

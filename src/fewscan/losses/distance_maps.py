@@ -1,24 +1,35 @@
 r"""Signed distance maps of label maps, on the device of the labels (Xue et al. 2020; Luo et al. 2021, DTC).
 
-.. math:: z_k(x) = d(x, S_k) / \max d(\cdot, S_k) - d(x, \bar S_k) / \max d(\cdot, \bar S_k)
+.. math:: z_k(x) = d(x, S_k) / m_k - d(x, \bar S_k) / \bar m_k
 
 with :math:`S_k` the voxels of foreground class k, :math:`\bar S_k` all others and d the Euclidean distance, in voxels,
-to the nearest voxel of a set. Each map runs from -1, deepest inside, to 1, farthest outside, and is negative exactly
-where the class is. A patch without the class is 1 everywhere, a patch full of it -1. (Public code leaves the first 0,
-"boundary everywhere", divides 0 by 0 in the second, sets the outermost layer of voxels inside to 0, and computes all
-this on the host at every step.)
+to the nearest voxel of a set. There are two kinds of map:
+
+- ``published``: each side by its own largest distance, :math:`m_k = \max d(\cdot, S_k)` and
+  :math:`\bar m_k = \max d(\cdot, \bar S_k)`, and the outermost layer of voxels inside 0. From -1, deepest inside, to 1.
+- ``even``: both sides by the larger of the two. Where a head cannot tell on which side of a surface a voxel lies, the
+  squared error wants the mean of both answers, which is 0 at even odds then. Inside a small structure in a large patch
+  a ``published`` map falls so much faster than it rises outside that the mean is 0 at odds of one in ten, and the
+  structure swells.
+
+A patch without the class is 1 everywhere, a patch full of it -1. (Public code leaves the first 0, "boundary
+everywhere", divides 0 by 0 in the second, and computes all this on the host at every step.)
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from fewscan.losses.probabilities import at_least_float32, one_hot
 
+DistanceMaps = Literal["published", "even"]
+
 # offsets between looks at whether the search along an axis is over: a look makes a GPU wait
 _LOOK_EVERY = 8
 
 
-def signed_distance_maps(labels: Tensor, classes: int) -> Tensor:
+def signed_distance_maps(labels: Tensor, classes: int, *, kind: DistanceMaps) -> Tensor:
     """Return one signed distance map per foreground class.
 
     Parameters
@@ -27,6 +38,8 @@ def signed_distance_maps(labels: Tensor, classes: int) -> Tensor:
         ``(batch, *spatial)``, integer.
     classes : int
         Background included.
+    kind : "published" or "even"
+        See the top of this file.
 
     Returns
     -------
@@ -34,13 +47,18 @@ def signed_distance_maps(labels: Tensor, classes: int) -> Tensor:
         ``(batch, classes - 1, *spatial)``, float32, between -1 and 1.
     """
     inside = one_hot(labels, classes, dtype=torch.bool)[:, 1:]
-    outward, inward = _relative(distance_to_nearest(inside)), _relative(distance_to_nearest(~inside))
+    outward, inward = distance_to_nearest(inside), distance_to_nearest(~inside)
+    farthest, deepest = _largest(outward), _largest(inward)
+    if kind == "even":
+        farthest = deepest = torch.maximum(farthest, deepest)
+    else:
+        inward = inward.masked_fill(inward == 1, 0.0)
     some, rest = inside.flatten(2).any(2), ~inside.flatten(2).all(2)
     uniform = (1.0 - some.float() - (1.0 - rest.float())).view(*some.shape, *[1] * (labels.ndim - 1))
-    return torch.where(uniform == 0, outward - inward, uniform)
+    return torch.where(uniform == 0, outward / farthest - inward / deepest, uniform)
 
 
-def distance_loss(distances: Tensor, labels: Tensor) -> Tensor:
+def distance_loss(distances: Tensor, labels: Tensor, *, kind: DistanceMaps) -> Tensor:
     """Return the mean of |z - z(y)|^2 over voxels and foreground classes.
 
     Parameters
@@ -49,14 +67,16 @@ def distance_loss(distances: Tensor, labels: Tensor) -> Tensor:
         z, ``(batch, classes - 1, *spatial)``.
     labels : Tensor
         ``(batch, *spatial)``.
+    kind : "published" or "even"
+        Of the map z(y).
     """
-    target = signed_distance_maps(labels, classes=distances.shape[1] + 1)
+    target = signed_distance_maps(labels, distances.shape[1] + 1, kind=kind)
     return (at_least_float32(distances) - target).square().mean()
 
 
-def _relative(distance: Tensor) -> Tensor:
-    """Return each map ``(batch, class, *spatial)`` divided by its largest value."""
-    return distance / distance.amax(tuple(range(2, distance.ndim)), keepdim=True).clamp_min(1.0)
+def _largest(distance: Tensor) -> Tensor:
+    """Return the largest value of each map ``(batch, class, *spatial)``, at least 1."""
+    return distance.amax(tuple(range(2, distance.ndim)), keepdim=True).clamp_min(1.0)
 
 
 def distance_to_nearest(mask: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency
-from fewscan.losses.distance_maps import distance_loss
+from fewscan.losses.distance_maps import DistanceMaps, distance_loss
 from fewscan.losses.dual_task import dual_task
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.published import LEFT_ATRIUM
@@ -32,6 +32,7 @@ class DTCParameters(RampedParameters):
     """Of eqs. 1 and 2; the defaults are the published values."""
 
     distance_weight: float = Field(0.3, ge=0, description="d; public code")
+    distance_maps: DistanceMaps = Field("published", description="kind of z(y); public code")
     slope: float = Field(1500.0, gt=0, description="s; Luo et al. 2021")
     consistency: Consistency = Field("squared", description="D; Luo et al. 2021")
     consistency_weight: float = Field(1.0, ge=0, description="w; public code")
@@ -50,9 +51,8 @@ class DTC(Method):
     hyper_parameters: ClassVar[type[HyperParameters]] = DTCParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "hyper": {"cross_entropy_weight": 0.0, "squared_dice": True}},
-        # a slope that reaches a voxel or two to either side: less would swell structures, as a true map begins at -0.2
-        # inside and at 0.04 outside of one; a ramp as tuned for Mean Teacher
-        "recommended": {"hyper": {"slope": 200.0, "ramp_length": 0.3}},
+        # maps that are 0 at even odds, and a slope that reaches a voxel to either side, where they begin at 0.03
+        "recommended": {"hyper": {"distance_maps": "even", "slope": 200.0, "ramp_length": 0.3}},
     }
     uses_unlabelled = True
 
@@ -66,7 +66,7 @@ class DTC(Method):
         logits, distances = self.heads(torch.cat([batch.images, batch.unlabelled]))
         terms = {
             "supervised": supervised_loss(logits[:labelled], batch.labels, self.hyper),
-            "supervised_distance": distance_loss(distances[:labelled], batch.labels),
+            "supervised_distance": distance_loss(distances[:labelled], batch.labels, kind=self.hyper.distance_maps),
         }
         if len(batch.unlabelled):
             terms["dual_task"] = dual_task(self.hyper.consistency, logits, distances, slope=self.hyper.slope)

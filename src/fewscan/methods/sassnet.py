@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fewscan.data.batch import Batch
-from fewscan.losses.distance_maps import distance_loss
+from fewscan.losses.distance_maps import DistanceMaps, distance_loss
 from fewscan.methods.base import Adversary, HyperParameters, Method
 from fewscan.methods.discrimination import AdversarialParameters, adversary_of, fooling, telling_apart
 from fewscan.methods.published import LEFT_ATRIUM
@@ -30,6 +30,7 @@ class SASSNetParameters(AdversarialParameters):
     """Of eq. 1; the defaults are the published values."""
 
     distance_weight: float = Field(0.3, ge=0, description="d; public code")
+    distance_maps: DistanceMaps = Field("published", description="kind of z(y); public code")
     adversarial_weight: float = Field(
         0.01, ge=0, description="w; public code: 0.01 with 16 labelled scans, 0.015 with 8"
     )
@@ -50,7 +51,7 @@ class SASSNet(Method):
     hyper_parameters: ClassVar[type[HyperParameters]] = SASSNetParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "hyper": {"cross_entropy_weight": 0.0, "squared_dice": True}},
-        "recommended": {"hyper": {"adversarial_weight": 0.002, "ramp_length": 0.3}},
+        "recommended": {"hyper": {"distance_maps": "even", "adversarial_weight": 0.002, "ramp_length": 0.3}},
     }
     uses_unlabelled = True
 
@@ -70,7 +71,7 @@ class SASSNet(Method):
         logits, distances = self.heads(torch.cat([batch.images, batch.unlabelled]))
         terms = {
             "supervised": supervised_loss(logits[:labelled], batch.labels, self.hyper),
-            "supervised_distance": distance_loss(distances[:labelled], batch.labels),
+            "supervised_distance": distance_loss(distances[:labelled], batch.labels, kind=self.hyper.distance_maps),
         }
         if len(batch.unlabelled):
             terms["adversarial"] = fooling(self.discriminator, distances[labelled:], batch.unlabelled)
