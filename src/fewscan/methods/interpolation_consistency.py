@@ -1,10 +1,11 @@
 """Interpolation consistency, ICT (Verma et al. 2019): between two scans, predictions lie between the predictions.
 
-(1)  x_m = m x_1 + (1 - m) x_2,  q = m p_T(x_1) + (1 - m) p_T(x_2),  m ~ Beta(h, h)
+(1)  x_m = m x_1 + (1 - m) x_2,  q = m sh(p_T(x_1)) + (1 - m) sh(p_T(x_2)),  m ~ Beta(h, h)
 (2)  L = a CE(p, y) + b Dice(p, y) + w r(t) D(p_S(x_m), q)
 (3)  theta_T <- d theta_T + (1 - d) theta_S
 
-x_1 and x_2 are unlabelled patches: each meets the one before it in the batch. S is the student, T the teacher.
+x_1 and x_2 are unlabelled patches: each meets the one before it in the batch. S is the student, T the teacher;
+sh(p)_c = p_c^(1/tau) / sum over k of p_k^(1/tau), which as published, tau = 1, is p.
 """
 
 from typing import ClassVar
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import Consistency, disagreement
+from fewscan.losses.probabilities import sharpen
 from fewscan.methods.base import HyperParameters
 from fewscan.methods.published import SSL4MIS
 from fewscan.methods.ramped import RampedParameters
@@ -28,6 +30,7 @@ class InterpolationParameters(RampedParameters, StudentTeacherParameters):
     mixing_shape: float = Field(0.2, gt=0, description="h; public code")
     consistency: Consistency = Field("squared", description="D; Verma et al. 2019")
     consistency_weight: float = Field(0.1, ge=0, description="w; public code")
+    temperature: float = Field(1.0, gt=0, description="tau of the teacher's probabilities; ours, public code: none")
 
 
 class InterpolationConsistency(StudentTeacher):
@@ -48,6 +51,7 @@ class InterpolationConsistency(StudentTeacher):
             "hyper": {
                 "consistency": "relative",
                 "consistency_weight": 1.0,
+                "temperature": 0.5,
                 "ramp_length": 0.3,
                 "teacher_mode": "eval",
                 "predict_with": "teacher",
@@ -62,7 +66,7 @@ class InterpolationConsistency(StudentTeacher):
         if len(images) == 0:
             return {"supervised": supervised_loss(self.student(batch.images), batch.labels, self.hyper)}
         share = torch.distributions.Beta(self.hyper.mixing_shape * one, self.hyper.mixing_shape * one).sample()
-        m, target = float(share), self.teacher.probabilities(images)
+        m, target = float(share), sharpen(self.teacher.probabilities(images), self.hyper.temperature)
         logits = self.student(torch.cat([batch.images, torch.lerp(images.roll(1, 0), images, m)]))  # eq. 1
         return {
             "supervised": supervised_loss(logits[: len(batch.images)], batch.labels, self.hyper),
