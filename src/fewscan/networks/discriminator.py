@@ -3,7 +3,7 @@
 Convolutions 4^n of stride 2: one for the map and one for the image, whose results are added, then three more; leaky
 ReLU 0.2, channel-wise dropout 0.5, an average over all voxels, and a linear layer to two logits. The average is over
 whatever is left of the patch, where public code wants 6^3 or 7x7x5 voxels. Weights begin as torch draws them, as in
-public code: drawn for rectifiers (He et al. 2015) they are so large that the gradient into the map is 37 times as large.
+public code: drawn for rectifiers (He et al. 2015) they give the map some thirty times the gradient.
 """
 
 import torch.nn.functional as F
