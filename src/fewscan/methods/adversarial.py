@@ -31,11 +31,11 @@ class Adversarial(Method):
     equations = "L = CE + Dice + w r(t) CE(D(p_u, x_u), annotated);  L_D = CE(D(p, x), annotated or not)"
     parts = "one network + discriminator"
     when = "Enough labelled scans that a discriminator can learn annotations; 0.4 points below supervised in two draws."
-    tuned = "on validation slices (rivals_tuning.json): ten times the weight, thrice the rate of D did harm"
+    tuned = "on validation slices (benchmarks/results/rivals_tuning.json): any weight that does not vanish did harm"
     hyper_parameters: ClassVar[type[HyperParameters]] = AdversarialParameters
     presets = {
         "paper": SSL4MIS,
-        "recommended": {"hyper": {"adversarial_weight": 0.005, "ramp_length": 0.5}},
+        "recommended": {"hyper": {"adversarial_weight": 0.001, "ramp_length": 0.5}},
     }
     uses_unlabelled = True
 
