@@ -51,7 +51,7 @@ class URPC(Method):
     )
     parts = "one network that predicts at several scales of its decoder"
     when = "Little memory to spare: one network with three levels or more; level with supervised in two draws."
-    tuned = "k and dropout on validation slices (benchmarks/results/rivals_tuning.json); at k = 1, w = 0 and 1 did alike"
+    tuned = "k and dropout on validation slices (benchmarks/results/rivals_tuning.json); w = 0 and 1 did alike"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
         # no dropout but that of the scales
