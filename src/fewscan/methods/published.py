@@ -22,7 +22,8 @@ LEFT_ATRIUM: dict[str, Any] = {
 }
 LONGER: dict[str, Any] = {**LEFT_ATRIUM, "optimiser": {**LEFT_ATRIUM["optimiser"], "schedule": "step_sixths"}}
 
-# Methods of the collection SSL4MIS, as it trains them on BraTS 2019; but its Dice counts the background as a class.
+# Methods of the collection SSL4MIS, as it trains them on BraTS 2019; but its Dice counts the background as a class, and
+# its U-Net drops out once more before the head.
 SSL4MIS: dict[str, Any] = {
     **Supervised.presets["paper"],
     "batch": {"labelled": 2, "unlabelled": 2},

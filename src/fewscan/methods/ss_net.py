@@ -9,8 +9,8 @@ this step, a and b are learned weights (`fewscan.methods.class_separation`). L_s
 into p(x), and leaves the statistics of batch normalisation alone. D is 1 - 2 sum p q / (sum p + sum q) over voxels and
 classes together, which also asks for sure predictions, or a relative entropy.
 
-Public code takes all voxels where a random few estimate the same means, gives the background no prototypes, and takes
-as prototypes the voxels of the lowest score.
+Public code takes all voxels where a random few estimate the same means, gives the background no prototypes, takes as
+prototypes the voxels of the lowest score, and sums over the wrong axis, so that b cancels.
 """
 
 from typing import ClassVar, Literal
