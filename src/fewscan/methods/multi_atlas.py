@@ -30,7 +30,7 @@ class MultiAtlasSegmentation(Registration):
     paper = "Artaechevarria et al. 2009; Sabuncu et al. 2010; registration of paper 1, section 2.3"
     equations = "p(x) = sum_n w_n(x) y_n(D_n(x)) / sum_n w_n(x);  D_n trained as by method registration"
     parts = "one registration network + the labelled scans themselves"
-    when = "As a baseline: 1 to 16 points of Dice below supervised training on slices of two organs."
+    when = "As a baseline: 1 to 16 points of Dice below supervised training on two organs."
     tuned = "as registration; fusion by local similarity, not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = MultiAtlasParameters
     presets = {

@@ -50,7 +50,7 @@ class URPC(Method):
         "q = mean p_s;  D_s = KL(q | p_s);  v_s = exp(-D_s)"
     )
     parts = "one network that predicts at several scales of its decoder"
-    when = "Little memory to spare: one network with three levels or more; level with supervised in two draws."
+    when = "Little memory to spare: one network with three levels or more; 0.2 points above supervised in two draws."
     tuned = "k and dropout on validation slices (benchmarks/results/rivals_tuning.json); w = 0 and 1 did alike"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
