@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fewscan.methods import co_learning
+from fewscan.networks.registry import NetworkSpec
 
 NAME = "co_learning"
 QUIET = {"strong_students": False, "teacher_mode": "eval"}
@@ -23,6 +24,17 @@ def dice(p, labels):
         t = (labels == c).float()
         losses.append(1 - (2 * (p[:, c] * t).sum() + 1e-5) / (p[:, c].sum() + t.sum() + 1e-5))
     return torch.stack(losses).mean()
+
+
+def test_an_averaged_teacher_measures_statistics_also_without_unlabelled_patches(method, batch):
+    """All scans labelled, or pre-training: it predicts in the end, with batch normalisation."""
+    spec = NetworkSpec(name="vnet", options={"filters": [4, 8], "convolutions": [1, 1], "upsampling": "linear"})
+    made = method(NAME, preset="paper", network=spec).train()
+    before = {name: value.clone() for name, value in made.teacher.network.named_buffers() if "running" in name}
+    made.loss(batch(unlabelled=0), 0)
+    after = dict(made.teacher.network.named_buffers())
+    assert before
+    assert not any(torch.equal(value, after[name]) for name, value in before.items())
 
 
 @pytest.fixture

@@ -27,6 +27,16 @@ def test_terms_and_weights(method, batch):
     assert list(made(batch(classes=2, unlabelled=0), 0)) == ["supervised", "supervised_distance"]
 
 
+@pytest.mark.parametrize("name", ["dtc", "sassnet"])
+@pytest.mark.parametrize("kind", ["published", "even"])
+def test_the_kind_of_distance_map_is_that_asked_for(name, kind, method, batch):
+    made, given = method(name, distance_maps=kind).eval(), batch()
+    with torch.no_grad():
+        distances, target = made.heads(given.images)[1], signed_distance_maps(given.labels, 3, kind=kind)
+        loss = made(given, 0)["supervised_distance"]
+    assert loss.item() == pytest.approx((distances - target).square().mean().item())
+
+
 def test_networks_of_other_packages_are_refused(method):
     foreign = NetworkSpec(name="monai:UNet", options={"channels": [4, 8], "strides": [2]})
     with pytest.raises(UsageError, match="method dtc adds outputs"):

@@ -4,15 +4,16 @@ import torch
 NAME = "interpolation_consistency"
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_the_consistency_of_eqs_1_and_2(count, method, batch, monkeypatch):
+@pytest.mark.parametrize(("count", "temperature"), [(1, 1.0), (2, 0.5), (3, 1.0)])
+def test_the_consistency_of_eqs_1_and_2(count, temperature, method, batch, monkeypatch):
     monkeypatch.setattr(torch.distributions.Beta, "sample", lambda self: torch.tensor(0.3))
-    made, given = method(NAME, preset="paper", teacher_mode="eval").eval(), batch(unlabelled=count)
+    made = method(NAME, preset="paper", teacher_mode="eval", temperature=temperature).eval()
+    given = batch(unlabelled=count)
     with torch.no_grad():
         for parameter in made.student.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
         terms, u = made.loss(given, 0), given.unlabelled
-        q = torch.softmax(made.teacher.network(u), dim=1)
+        q = torch.softmax(made.teacher.network(u) / temperature, dim=1)
         expected = 0.0
         for k in range(count):  # each patch with the one before it
             p = torch.softmax(made.student(0.3 * u[k : k + 1] + 0.7 * u[k - 1 : k or None]), dim=1)[0]

@@ -6,7 +6,8 @@ with :math:`S_k` the voxels of foreground class k, :math:`\bar S_k` all others a
 to the nearest voxel of a set. There are two kinds of map:
 
 - ``published``: each side by its own largest distance, :math:`m_k = \max d(\cdot, S_k)` and
-  :math:`\bar m_k = \max d(\cdot, \bar S_k)`, and the outermost layer of voxels inside 0. From -1, deepest inside, to 1.
+  :math:`\bar m_k = \max d(\cdot, \bar S_k)`, and the outermost layer of voxels inside 0. From -1, deepest inside, to 1;
+  a structure that is one layer deep is 0.
 - ``even``: both sides by the larger of the two. Where a head cannot tell on which side of a surface a voxel lies, the
   squared error wants the mean of both answers, which is 0 at even odds then. Inside a small structure in a large patch
   a ``published`` map falls so much faster than it rises outside that the mean is 0 at odds of one in ten, and the

@@ -27,7 +27,7 @@ from fewscan.methods.pseudo_labels import SHARPENED, cross_supervision, pseudo_l
 from fewscan.methods.published import LEFT_ATRIUM
 from fewscan.methods.ramps import RampKind
 from fewscan.methods.supervised import supervised_loss
-from fewscan.methods.two_students import TwoStudents, TwoStudentsParameters
+from fewscan.methods.two_students import AVERAGEABLE, TwoStudents, TwoStudentsParameters
 
 
 class CoLearningParameters(CopyPasteParameters, TwoStudentsParameters):
@@ -61,11 +61,7 @@ class CoLearning(TwoStudents):
     tuned = "as mean_teacher; weights on validation slices (benchmarks/results/rivals_tuning.json)"
     hyper_parameters = CoLearningParameters
     presets = {
-        "paper": {
-            **LEFT_ATRIUM,
-            "network": {"name": "vnet", "options": {"upsampling": "linear"}},
-            "hyper": {"same_start": True},
-        },
+        "paper": {**LEFT_ATRIUM, "network": AVERAGEABLE, "hyper": {"same_start": True}},
         # losses as tuned for Mean Teacher; one teacher per student, and students that may differ in more
         "recommended": {
             "hyper": {
@@ -93,6 +89,7 @@ class CoLearning(TwoStudents):
         students, pretraining = (self.first, self.second), hyper.since_pretraining(step, self.context) < 0
         if pretraining or len(batch.unlabelled) == 0:
             images, labels = mix_labelled(images, labels, box) if pretraining else (images, labels)
+            self.let_teacher_measure(images)
             return {"supervised": torch.stack([supervised_loss(s(images), labels, hyper) for s in students]).sum()}
         guide = pseudo_labels(self.teacher.probabilities(batch.unlabelled), hyper)
         mixes = copy_paste(batch, guide, box, in_both=hyper.in_both_mixes)  # eqs. 11 to 14

@@ -47,7 +47,7 @@ class DTC(Method):
     equations = "L = CE + Dice + d |z - z(y)|^2 + w r(t) D(T^-1(z), p);  T^-1(z) = 1 / (1 + exp(s z))"
     parts = "one network with two heads: classes and signed distances"
     when = "Compact structures of smooth outline, one network's cost; 0.1 points above supervised in two draws."
-    tuned = "a slope that reaches a voxel or two, and a ramp as tuned for mean_teacher; not for this method"
+    tuned = "a slope that reaches a voxel and a ramp as tuned for mean_teacher; maps by reasoning"
     hyper_parameters: ClassVar[type[HyperParameters]] = DTCParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "hyper": {"cross_entropy_weight": 0.0, "squared_dice": True}},

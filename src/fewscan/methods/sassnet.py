@@ -47,7 +47,7 @@ class SASSNet(Method):
     )
     parts = "one network with two heads (classes, signed distances) + discriminator"
     when = "Structures of a typical shape, enough labels to learn it from; level with supervised in two draws."
-    tuned = "on validation slices (rivals_tuning.json): ten times the weight, thrice the rate of D did harm"
+    tuned = "weight and rate of D on validation slices (rivals_tuning.json), before its maps and its start changed"
     hyper_parameters: ClassVar[type[HyperParameters]] = SASSNetParameters
     presets = {
         "paper": {**LEFT_ATRIUM, "hyper": {"cross_entropy_weight": 0.0, "squared_dice": True}},

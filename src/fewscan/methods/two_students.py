@@ -13,7 +13,7 @@ backbones differ as they like.
 from typing import Any, Literal
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from fewscan.errors import UsageError
 from fewscan.methods.base import HyperParameters, Method
@@ -23,6 +23,9 @@ from fewscan.networks.ema import check_same_shapes
 from fewscan.networks.encoder_decoder import EncoderDecoder
 from fewscan.networks.ensemble import Ensemble, ensemble_spec
 from fewscan.networks.registry import NetworkSpec
+
+AVERAGEABLE = {"name": "vnet", "options": {"upsampling": "linear"}}
+"""A network that can be averaged with its counterpart, which up-samples by nearest neighbours."""
 
 
 class TwoStudentsParameters(HyperParameters):
@@ -96,6 +99,11 @@ class TwoStudents(Method):
                 f"{self.name}: both students would be the same network {spec.name!r}",
                 mend="Set network.options.upsampling=linear, whose partner is nearest" + each,
             )
+
+    def let_teacher_measure(self, images: Tensor) -> None:
+        """Show images to an averaged teacher that nobody asks: it has running statistics of its own."""
+        if self.hyper.teacher == "averaged":
+            self.teacher.probabilities(images)
 
     def after_step(self, step: int) -> None:
         """Move the teacher, eq. 1."""

@@ -51,7 +51,7 @@ class URPC(Method):
     )
     parts = "one network that predicts at several scales of its decoder"
     when = "Little memory to spare: one network with three levels or more; 0.2 points above supervised in two draws."
-    tuned = "k and dropout on validation slices (benchmarks/results/rivals_tuning.json); w = 0 and 1 did alike"
+    tuned = "k and dropout on validation slices (rivals_tuning.json); at k = 1, w = 0 and 1 did alike"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {
         # no dropout but that of the scales
@@ -59,7 +59,7 @@ class URPC(Method):
             **SSL4MIS,
             "network": {"name": "unet", "options": {**SSL4MIS["network"]["options"], "dropout": 0.0}},
         },
-        # coarser scales take little of the loss from the one that predicts, and drop nothing that it needs
+        # coarser scales take little of the loss from the one that predicts; no dropout
         "recommended": {
             "hyper": {
                 "consistency_weight": 1.0,

@@ -5,7 +5,7 @@ theta_T <- (1 - sum_k a_k) theta_T + sum_k a_k theta_k, with sum_k a_k = 1 - dec
 With one source this is the Mean Teacher's rule (Tarvainen & Valpola 2017); with two it is eq. 1 of the co-learning
 paper (a, b = alpha, beta). Floating buffers (running statistics of batch normalisation) are averaged too, integer
 buffers are copied from the first source: a teacher whose statistics lag behind its weights predicts nonsense in eval
-mode. The average of several sources is another matter: its activations vary less than theirs, which only it can tell.
+mode. The average of several sources varies less than they do, so that it has to measure its own: ``own_statistics``.
 """
 
 import copy
