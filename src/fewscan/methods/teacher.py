@@ -26,7 +26,7 @@ class Teacher(EMA):
         Of several students; equal unless told.
     mode : "train" or "eval"
         During training: with dropout and the batch's own statistics (as published), or without dropout and with the
-        averaged statistics, which of several students fit none of them.
+        averaged statistics, which do not fit the average of several students.
     """
 
     def __init__(
