@@ -47,7 +47,7 @@ class CrossTeaching(CrossPseudoSupervision):
     paper = "Luo et al. 2022 (MIDL)"
     equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [Dice(p_1, argmax p_2) + Dice(p_2, argmax p_1)]"
     parts = "the run's network + a Swin transformer, both trained"
-    when = "A GPU at hand, patches of multiples of 32; no gain over supervised on the same patches."
+    when = "A GPU at hand, patches of multiples of 32; with 4 labels no gain over supervised on the same patches."
     tuned = "as cross_pseudo_supervision, but later and more slowly for the transformer, by reasoning; not tuned"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossTeachingParameters
     presets = {
