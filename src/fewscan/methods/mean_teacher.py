@@ -65,7 +65,7 @@ class MeanTeacher(StudentTeacher):
     paper = "Paper 2, section 3.2; Tarvainen & Valpola 2017"
     equations = "L = a CE + b Dice + w r(t) |p_S(x_u) - p_T(x_u + n)|^2 / C;  theta_T = EMA(theta_S)"
     parts = "student + teacher (its moving average)"
-    when = "The first to try with up to 10 labels: above supervised training on average, not for every choice of them."
+    when = "The default with up to 10 labels: above supervised training on average, not for every choice of them."
     tuned = "chosen on 40 validation hippocampi (benchmarks/results/mean_teacher_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = MeanTeacherParameters
     presets = {"paper": PAPER, "recommended": {"hyper": RECOMMENDED}}
