@@ -56,7 +56,7 @@ class SSNet(Method):
         "L_c = mean of a_i b_j (1 - cos(q_i, m_j)) over voxels i and prototypes j of a class"
     )
     parts = "one network + projections and scorers of its features"
-    when = "Classes that look alike, with time for further passes; level with supervised in two draws."
+    when = "Classes that look alike, with time for further passes; level on hippocampi, 1.1 points above on atria."
     tuned = "weight on validation slices (benchmarks/results/rivals_tuning.json); the change of images by reasoning"
     hyper_parameters: ClassVar[type[HyperParameters]] = SSNetParameters
     presets = {
