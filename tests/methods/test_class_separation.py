@@ -43,3 +43,26 @@ def test_without_a_correct_voxel_the_contrast_is_zero_and_every_part_has_a_gradi
     loss.backward()
     assert loss.item() == 0
     assert all(p.grad is not None and p.grad.abs().max() == 0 for p in made.parameters())
+
+
+def test_features_learn_from_queries_alone(monkeypatch):
+    """Neither prototypes nor the weights of voxels and prototypes send a gradient into features and projections."""
+    module = "fewscan.methods.class_separation"
+    made = ClassSeparation(SeparationParameters(prototypes=3), width=4, classes=2)
+    features = torch.randn(2, 4, 6, 6, requires_grad=True)
+    labels = torch.randint(2, (1, 6, 6))
+    predicted = torch.cat([labels, labels])
+    learning = [features, *made.projection.parameters(), *made.prediction.parameters()]
+
+    def without_queries(queries, classes, weights, prototypes, prototype_classes, prototype_weights):
+        return weights.sum() + prototypes.sum() + prototype_weights.sum()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{module}.prototype_contrast", without_queries)
+        term = made(features, predicted, labels)
+    scorers = [*made.query_scorer.parameters(), *made.prototype_scorer.parameters()]
+    found = torch.autograd.grad(term, [*learning, *scorers], allow_unused=True)
+    assert found[: len(learning)] == (None,) * len(learning)
+    assert None not in found[len(learning) :]
+    (into_features,) = torch.autograd.grad(made(features, predicted, labels), features)
+    assert into_features.any()

@@ -47,11 +47,6 @@ every_one_with_an_adversary = pytest.mark.parametrize(
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 
 
-# These ask for more than predictions that agree: for ones that a discriminator takes for annotated, for features that
-# cluster.
-MORE_THAN_AGREEMENT = {"adversarial", "contrast"}
-
-
 def unlabelled_terms(terms):
     return [term for term in terms if not term.startswith("supervised")]
 
@@ -209,7 +204,7 @@ def test_unlabelled_terms_are_zero_when_all_predictions_agree(name, preset, meth
     made, given = answer_always(method(name, preset=preset), favourite=1), batch()
     # the labels agree too: parts of labelled patches may lie in unlabelled ones
     terms = made(given._replace(labels=torch.ones_like(given.labels)), 5)
-    for term in set(unlabelled_terms(terms)) - MORE_THAN_AGREEMENT:
+    for term in set(unlabelled_terms(terms)) - set(made.terms_beyond_agreement):
         assert terms[term].item() == pytest.approx(0, abs=1e-6), term
 
 

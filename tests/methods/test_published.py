@@ -36,6 +36,28 @@ def test_published_settings(name):
     assert (rule.clip_gradient_norm, found.foreground_fraction) == (None, 0.0)
 
 
+# weights of the terms on unlabelled patches, and what else a publication states as a number
+WEIGHTS = {
+    "adversarial": {"adversarial_weight": 0.1},
+    "bcp": {"unlabelled_weight": 0.5},
+    "co_learning": {"unlabelled_weight": 1.0, "mix_weight": 1.0, "box": 0.5},
+    "cross_pseudo_supervision": {"unlabelled_weight": 0.1},
+    "cross_teaching": {"unlabelled_weight": 0.1},
+    "entropy_minimisation": {"entropy_weight": 0.1},
+    "interpolation_consistency": {"consistency_weight": 0.1, "mixing_shape": 0.2},
+    "mc_net": {"consistency_weight": 1.0},
+    "ss_net": {"consistency_weight": 1.0, "contrast_weight": 0.1},
+    "urpc": {"consistency_weight": 0.1, "scale_dropout": (0.1, 0.2, 0.3, 0.5)},
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_published_weights(name):
+    found = resolve_settings(method=name, preset="paper", config={}, overrides={})
+    hyper = method_class(name).hyper_parameters.parse(found.hyper, source="test")
+    assert {key: getattr(hyper, key) for key in WEIGHTS[name]} == WEIGHTS[name]
+
+
 def test_networks_of_the_two_families():
     assert LEFT_ATRIUM["network"]["name"] == "vnet"
     assert SSL4MIS["network"]["name"] == "unet"

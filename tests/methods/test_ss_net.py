@@ -35,6 +35,16 @@ def test_smoothness_is_the_distance_between_the_answers(preset, method, batch, m
     assert made.smoothness(images, made.network(images)).item() == pytest.approx(wanted.item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("preset", ["paper", "recommended"])
+def test_smoothness_moves_the_answer_to_the_changed_image_alone(preset, method, batch):
+    made, images = method("ss_net", preset=preset), batch().images
+    logits = made.network(images).detach().requires_grad_()
+    term = made.smoothness(images, logits)
+    into_answer, *into_network = torch.autograd.grad(term, [logits, *made.network.parameters()], allow_unused=True)
+    assert into_answer is None
+    assert any(gradient is not None and gradient.any() for gradient in into_network)
+
+
 def test_weights_and_terms(method, batch):
     made = method("ss_net", preset="paper", iterations=15000)
     assert made.weights(3000) == pytest.approx({"smoothness": math.exp(-5 / 4), "contrast": 0.1 * math.exp(-5 / 4)})

@@ -70,14 +70,25 @@ def test_students_whose_average_is_no_network_are_refused_at_once(values, text, 
     assert "per_student" in caught.value.mend
 
 
-def test_networks_without_a_partner_are_refused_instead_of_two_students_that_are_one():
+@pytest.mark.parametrize(
+    ("teacher", "network", "options"),
+    [
+        ("averaged", "vnet", {}),
+        ("averaged", "residual_unet", {"filters": [4, 8]}),
+        ("averaged", "monai:SegResNet", {}),
+        ("per_student", "residual_unet", {"filters": [4, 8]}),
+        ("per_student", "monai:SegResNet", {}),
+    ],
+)
+def test_networks_without_a_partner_are_refused_instead_of_two_students_that_are_one(teacher, network, options):
     """Transposed up-sampling has none, nor has a network of MONAI."""
-    hyper = CoLearning.hyper_parameters.parse({"same_start": True}, source="test")
+    hyper = CoLearning.hyper_parameters.parse({"same_start": True, "teacher": teacher}, source="test")
     context = Context(classes=2, dimensions=2, iterations=10)
-    for name, options in (("vnet", {}), ("residual_unet", {"filters": [4, 8]}), ("monai:SegResNet", {})):
-        spec = NetworkSpec(name=name, options=options)
-        with pytest.raises(UsageError, match="would be the same network"):
-            CoLearning(hyper, NetworkBuilder(spec, patch_size=(32, 32), channels=1, classes=2), context)
+    build = NetworkBuilder(NetworkSpec(name=network, options=options), patch_size=(32, 32), channels=1, classes=2)
+    with pytest.raises(UsageError, match="would be the same network") as caught:
+        CoLearning(hyper, build, context)
+    # an option that only our own networks have
+    assert ("upsampling=linear" in caught.value.mend) == (not network.startswith("monai:"))
 
 
 @pytest.mark.parametrize("values", [{"teacher": "averaged"}, {"teacher": "per_student", "same_start": True}])

@@ -12,7 +12,7 @@ from fewscan.networks.registry import NetworkSpec
 @pytest.mark.parametrize("classes", [2, 4])
 def test_rectified_consistency(classes):
     torch.manual_seed(0)
-    scales = [torch.randn(2, classes, 3, 4, 5, dtype=torch.float64) for _ in range(3)]
+    scales = [torch.randn(2, classes, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
     p = [torch.softmax(logits, dim=1) for logits in scales]
     q = (p[0] + p[1] + p[2]) / 3
     wanted = 0.0
@@ -21,7 +21,11 @@ def test_rectified_consistency(classes):
         certainty = (-divergence).exp()
         squared = ((q - p_s) ** 2).sum(1) / classes
         wanted += ((certainty * squared).mean() / certainty.mean() + divergence.mean()) / 3
-    assert rectified_consistency(scales).item() == pytest.approx(wanted.item(), rel=1e-6)
+    found = rectified_consistency(scales)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    # scales learn from their mean and move it
+    for ours, theirs in zip(torch.autograd.grad(found, scales), torch.autograd.grad(wanted, scales), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-9)
 
 
 def test_certain_and_contradicting_scales_stay_finite():

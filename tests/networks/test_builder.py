@@ -33,6 +33,23 @@ def test_another_network_that_cannot_take_the_patch_names_the_next_one_that_it_c
     assert "patch_size=[32, 48, 32]" in caught.value.mend
 
 
+@pytest.mark.parametrize(
+    ("patch", "next_one"), [((32, 32), "[32, 64]"), ((40, 24), "[64, 32]"), ((24, 20), "[64, 32]")]
+)
+def test_a_patch_that_leaves_one_voxel_is_refused_when_the_network_is_built(patch, next_one):
+    """A Swin transformer halves five times and cannot normalise one voxel: 32x32 divides, and yet is too small."""
+    build = NetworkBuilder(SMALL, patch_size=patch, channels=1, classes=2)
+    options = {"feature_size": 12, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 1, 1], "window_size": 4}
+    swin = NetworkSpec(name="monai:SwinUNETR", options=options)
+    size = "x".join(map(str, patch))
+    with pytest.raises(UsageError, match=f"take patches of {size}: .* of 32x32") as caught:
+        build(swin)
+    assert f"patch_size={next_one}" in caught.value.mend
+    taken = NetworkBuilder(SMALL, patch_size=(32, 64), channels=1, classes=2)(swin)
+    assert taken.training
+    assert taken(torch.zeros(1, 1, 32, 64)).shape == (1, 2, 32, 64)
+
+
 def test_the_runs_own_architecture_is_not_refused_as_its_patch_is_rounded_up():
     build = NetworkBuilder(NetworkSpec(name="vnet"), patch_size=(40, 40), channels=1, classes=2)
     assert build(NetworkSpec(name="vnet", options={"residual": True})).divisors == (16, 16)

@@ -38,6 +38,7 @@ class Adversarial(Method):
         "recommended": {"hyper": {"adversarial_weight": 0.001, "ramp_length": 0.5}},
     }
     uses_unlabelled = True
+    terms_beyond_agreement = ("adversarial",)
 
     def networks(self, build: NetworkBuilder) -> None:
         """Build the network and the discriminator."""

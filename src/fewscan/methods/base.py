@@ -87,6 +87,9 @@ class Trainable:
     needs_labels : bool
         Whether at least one labelled scan is needed; otherwise ``--labelled 0`` trains, and `Batch.images` may have no
         entries.
+    terms_beyond_agreement : tuple of str
+        Terms on unlabelled patches that ask for more than predictions that agree, so that sure and equal ones do not
+        make them zero.
     predictors : tuple of str
         What else may predict beside the one in ``model.safetensors``: names of ``model_NAME.safetensors``.
     """
@@ -105,6 +108,7 @@ class Trainable:
     network_kind: ClassVar[Literal["segmentation", "registration"]] = "segmentation"
     whole_scans: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = True
+    terms_beyond_agreement: ClassVar[tuple[str, ...]] = ()
     predictors: ClassVar[tuple[str, ...]] = ()
 
 

@@ -8,8 +8,8 @@
 (6)  first, for a share of the run: L = a CE + b Dice of labelled patches with boxes of each other, T a copy of S
 
 X, Y are labelled and U unlabelled patches, S the student, T the teacher; M is 0 in one box and 1 outside. Public code
-keeps the best of stage (6) on the test set and restarts the rate's schedule; here one training has one schedule. In
-stage (6) a labelled patch is mixed with the one before it; in (3) every patch is used at least once.
+keeps the best of stage (6) on the test set, restarts the rate's schedule after it, has a Dice of each patch (here: of
+each mix), and passes mixes one by one. In (6) a patch is mixed with the one before it; in (3) all are used.
 """
 
 from typing import ClassVar
@@ -39,7 +39,7 @@ class BCPParameters(CopyPasteParameters, StudentTeacherParameters):
     dice_background: bool = Field(True, description="Dice over the background too; public code")
     largest_component: bool = Field(True, description="eq. 2; Bai et al. 2023")
     unlabelled_weight: float = Field(0.5, ge=0, description="w; Bai et al. 2023")
-    joint_loss: bool = Field(False, description="eq. 4 once over the voxels of both mixes; public code: of each mix")
+    joint_loss: bool = Field(False, description="eq. 4 once over the voxels of both mixes; public code: no")
     ramp: RampKind = Field("none", description="how w grows once eq. 6 is over; public code: not at all")
 
 

@@ -50,13 +50,13 @@ class CoLearning(TwoStudents):
     """Two students that are trained, and what follows them."""
 
     name = "co_learning"
-    title = "Co-learning: two students, their average, and patches cut into each other"
+    title = "Co-learning: two students, what follows them, and patches cut into each other"
     paper = "Paper 3 (Zhang 2024)"
     equations = (
         "L = sum_k l(p_k(X), Y) + lambda [l(p_1(U), Y_2) + l(p_2(U), Y_1) + sum_k l(p_k(U), Y_T)] + mu sum_k "
         "D(p_k(mix_k), Y_mixk);  theta_T = (1 - alpha - beta) theta_T + alpha theta_1 + beta theta_2"
     )
-    parts = "two students of different structure + a teacher of their averages"
+    parts = "two students of different structure + a moving average of each (paper: of both)"
     when = "Cross supervision, teachers, cut-and-paste at thrice the cost; 0.7 to 1.2 points above, 3.7 on atria."
     tuned = "as mean_teacher; weights on validation slices (benchmarks/results/rivals_tuning.json)"
     hyper_parameters = CoLearningParameters

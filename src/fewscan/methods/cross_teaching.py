@@ -4,10 +4,11 @@
 (2)  Y_k = argmax p_k,  without a gradient;  l = Dice
 
 Network 1 is the run's own, network 2 a Swin transformer (Hatamizadeh et al. 2022, of MONAI, in 2-D and 3-D), whose
-patches must have sides that are multiples of 32. It only teaches: the run's own network predicts. Published in 2-D at
-224 x 224, with a Swin U-Net that had been trained on photographs; this one starts from random weights. Its attention
-works in windows of 7 voxels, which fit 224 and few other sides; in 3-D, windows of 4 cost a fifth (a step on four
-patches of 32x64x32 on one core: 1.2 instead of 5.5 s).
+patches must have sides that are multiples of 32, one of them of 64 or more. It only teaches: the run's own network
+predicts. Published in 2-D at 224 x 224 (ACDC), with a Swin U-Net that had been trained on photographs, beside the
+collection's own 2-D U-Net; this one starts from random weights, beside the U-Net of preset `paper` in 3-D. Its
+attention works in windows of 7 voxels, which fit 224 and few other sides; in 3-D, windows of 4 cost a fifth (a step on
+four patches of 32x64x32 on one core: 1.2 instead of 5.5 s).
 With ``--set hyper.transformer.options.use_checkpoint=true`` it needs less memory and more time.
 """
 

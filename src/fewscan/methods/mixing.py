@@ -34,13 +34,13 @@ def box_mask(size: Sequence[int], *, side: float, device: torch.device | str = "
     if not 0 < side <= 1:
         msg = f"the side of a box must be above 0 and at most 1, got {side}"
         raise ValueError(msg)
-    mask = torch.zeros(tuple(size), dtype=torch.bool)
+    mask = torch.zeros(tuple(size), dtype=torch.bool, device=device)
     lengths = [max(1, round(side * length)) for length in size]
     starts = [
         int(torch.randint(length - box + 1, ())) for length, box in zip(size, lengths, strict=True)
     ]  # from the CPU generator, so that a device makes no difference
     mask[tuple(slice(start, start + box) for start, box in zip(starts, lengths, strict=True))] = True
-    return mask.to(device)
+    return mask
 
 
 def mix(inside: Tensor, outside: Tensor, mask: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from typing import Any
 from fewscan.methods.supervised import Supervised
 
 # Methods published on the left atrium. Their code divides the rate by 10 every 2 500 iterations, which "step" does for
-# a run of 6 000 and "step_sixths" for one of 15 000.
+# a run of 6 000 and "step_sixths" for one of 15 000. It flips the first two axes and turns in their plane; "flips"
+# flips all axes and turns wherever sides are equal.
 LEFT_ATRIUM: dict[str, Any] = {
     "network": {"name": "vnet"},
     "optimiser": {
@@ -22,8 +23,9 @@ LEFT_ATRIUM: dict[str, Any] = {
 }
 LONGER: dict[str, Any] = {**LEFT_ATRIUM, "optimiser": {**LEFT_ATRIUM["optimiser"], "schedule": "step_sixths"}}
 
-# Methods of the collection SSL4MIS, as it trains them on BraTS 2019; but its Dice counts the background as a class, and
-# its U-Net drops out once more before the head.
+# Methods of the collection SSL4MIS, as it trains them on BraTS 2019; but its Dice counts the background as a class, its
+# U-Net drops out once more before the head, and its URPC has ten times the rate there (ours is that of its 2-D script,
+# for ACDC). Cross teaching is there for ACDC alone.
 SSL4MIS: dict[str, Any] = {
     **Supervised.presets["paper"],
     "batch": {"labelled": 2, "unlabelled": 2},

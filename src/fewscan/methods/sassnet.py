@@ -54,6 +54,7 @@ class SASSNet(Method):
         "recommended": {"hyper": {"distance_maps": "even", "adversarial_weight": 0.002, "ramp_length": 0.3}},
     }
     uses_unlabelled = True
+    terms_beyond_agreement = ("adversarial",)
 
     def networks(self, build: NetworkBuilder) -> None:
         """Build the network, its second head and the discriminator."""

@@ -9,8 +9,8 @@ this step, a and b are learned weights (`fewscan.methods.class_separation`). L_s
 into p(x), and leaves the statistics of batch normalisation alone. D is 1 - 2 sum p q / (sum p + sum q) over voxels and
 classes together, which also asks for sure predictions, or a relative entropy.
 
-Public code takes all voxels where a random few estimate the same means, gives the background no prototypes, takes as
-prototypes the voxels of the lowest score, and sums over the wrong axis, so that b cancels.
+Public code takes all voxels, here a random few of each class; its prototypes are none of the background, chosen by the
+lowest a and projected with running statistics; its scorers are normalised; a sum over the wrong axis cancels b.
 """
 
 from typing import ClassVar, Literal
@@ -75,6 +75,7 @@ class SSNet(Method):
         },
     }
     uses_unlabelled = True
+    terms_beyond_agreement = ("contrast",)
 
     def networks(self, build: NetworkBuilder) -> None:
         """Build the network, and what separates the classes of its features."""

@@ -27,6 +27,9 @@ from fewscan.networks.registry import NetworkSpec
 AVERAGEABLE = {"name": "vnet", "options": {"upsampling": "linear"}}
 """A network that can be averaged with its counterpart, which up-samples by nearest neighbours."""
 
+APART = "set hyper.teacher=per_student and hyper.same_start=false"
+"""What lets students differ as they like."""
+
 
 class TwoStudentsParameters(HyperParameters):
     """Of eq. 1; the defaults are the published values, or what the paper implies."""
@@ -54,7 +57,8 @@ class TwoStudents(Method):
         Raises
         ------
         UsageError
-            If they are to start alike and their shapes differ, or to be averaged and their average is no network.
+            If they are to start alike and their shapes differ, or nothing but their start could tell them apart; or if
+            they are to be averaged and their average is no network.
         """
         hyper, kind = self.hyper, Teacher if self.hyper.teacher == "averaged" else TeacherEnsemble
         self.second_spec = self._other(build.spec) if hyper.second is None else build.fitted(hyper.second)
@@ -62,8 +66,9 @@ class TwoStudents(Method):
         if hyper.same_start or hyper.teacher == "averaged":
             self._check_shapes()
         if hyper.teacher == "averaged":
-            self._check_average(build.spec)
+            self._check_average()
         if hyper.same_start:
+            self._check_difference(build.spec)
             self.second.load_state_dict(self.first.state_dict())
         ema = {"decay": 1 - hyper.alpha - hyper.beta, "weights": [hyper.alpha, hyper.beta], "mode": hyper.teacher_mode}
         self.teacher = kind(self.first, self.second, **ema)
@@ -77,27 +82,32 @@ class TwoStudents(Method):
         except ValueError as error:
             raise UsageError(
                 f"{self.name}: {error}",
-                mend="Leave hyper.second out, or set hyper.teacher=per_student and hyper.same_start=false.",
+                mend=f"Leave hyper.second out, or {APART}.",
             ) from None
 
-    def _check_average(self, spec: NetworkSpec) -> None:
-        """Refuse students whose weights do not mean the same, and such as are one and the same network."""
-        each = ", or set hyper.teacher=per_student and hyper.same_start=false."
+    def _check_average(self) -> None:
+        """Refuse students whose weights do not mean the same."""
         if not self.hyper.same_start:
             raise UsageError(
                 f"{self.name}: the average of students that start from different weights is no network",
-                mend="Set hyper.same_start=true" + each,
+                mend=f"Set hyper.same_start=true, or {APART}.",
             )
         differing = _differing_options(self.first, self.second)
         if differing - {"upsampling"}:
             raise UsageError(
                 f"{self.name}: the average of students that differ in {', '.join(sorted(differing))} is no network",
-                mend="Let hyper.second differ in upsampling alone" + each,
+                mend=f"Let hyper.second differ in upsampling alone, or {APART}.",
             )
-        if not differing:
+
+    def _check_difference(self, spec: NetworkSpec) -> None:
+        """Refuse students that are one and the same network."""
+        if not _differing_options(self.first, self.second):
+            ours = isinstance(self.first, EncoderDecoder)
+            partner = "set network.options.upsampling=linear, whose partner is nearest, or " if ours else ""
+            mend = partner + APART
             raise UsageError(
                 f"{self.name}: both students would be the same network {spec.name!r}",
-                mend="Set network.options.upsampling=linear, whose partner is nearest" + each,
+                mend=f"{mend[0].upper()}{mend[1:]}.",
             )
 
     def let_teacher_measure(self, images: Tensor) -> None:

@@ -13,7 +13,7 @@ means than dropout; here both are as in 3-D.)
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -29,13 +29,15 @@ from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.heads import MultiScale, open_network
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
 
 class URPCParameters(RampedParameters):
     """Of eq. 1; the defaults are the published values."""
 
     consistency_weight: float = Field(0.1, ge=0, description="w; public code")
     coarser_scale: float = Field(1.0, gt=0, le=1, description="k: weight of a scale beside the next finer; paper: 1")
-    scale_dropout: tuple[float, ...] = Field((0.1, 0.2, 0.3, 0.5), description="finest scale first; public code")
+    scale_dropout: tuple[Share, ...] = Field((0.1, 0.2, 0.3, 0.5), description="finest scale first; public code")
 
 
 class URPC(Method):

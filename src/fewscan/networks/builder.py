@@ -10,6 +10,7 @@ All take the run's images and give its classes, and all have freshly drawn weigh
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from fewscan.errors import UsageError
@@ -49,13 +50,13 @@ class NetworkBuilder:
         Raises
         ------
         UsageError
-            If the network cannot be built, or is of another kind than the run's and cannot divide the run's patch,
-            which is rounded up for the run's own network only.
+            If the network cannot be built, or is of another kind than the run's and cannot take the run's patch, which
+            is rounded up for the run's own network only.
         """
         spec = self.spec if spec is None else self.fitted(spec)
         network = build_network(spec, dimensions=len(self.patch_size), channels=self.channels, classes=self.classes)
         if spec.name != self.spec.name:
-            self._check_divides(network, spec)
+            self._check_takes_patch(network, spec)
         return network
 
     def fitted(self, spec: NetworkSpec) -> NetworkSpec:
@@ -68,15 +69,31 @@ class NetworkBuilder:
             return NetworkSpec(name=spec.name, options={**self.spec.options, **spec.options})
         return fit_levels(spec, self.patch_size)
 
-    def _check_divides(self, network: nn.Module, spec: NetworkSpec) -> None:
+    def _check_takes_patch(self, network: nn.Module, spec: NetworkSpec) -> None:
         divisors = divisors_of(network, len(self.patch_size))
         fitting = rounded_up(self.patch_size, divisors)
+        too_small = fitting == divisors and not self._answers(network, fitting)
+        if too_small:
+            longest = max(range(len(fitting)), key=lambda axis: (self.patch_size[axis], axis))
+            fitting = tuple(side * (2 if axis == longest else 1) for axis, side in enumerate(fitting))
         if fitting != self.patch_size:
             raise UsageError(
                 f"network {spec.name!r} cannot take patches of {'x'.join(map(str, self.patch_size))}: their sides "
-                f"must be multiples of {'x'.join(map(str, divisors))}",
+                f"must be multiples of {'x'.join(map(str, divisors))}"
+                + (", and larger along one axis at least" if too_small else ""),
                 mend=f"The next larger size that fits is --set 'patch_size={list(fitting)}'.",
             )
+
+    def _answers(self, network: nn.Module, size: Sequence[int]) -> bool:
+        """Tell whether the network takes the smallest size; some cannot normalise the one voxel they make of it."""
+        try:
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, self.channels, *size))
+        except UsageError:
+            return False
+        finally:
+            network.train()
+        return True
 
 
 def counterpart(spec: NetworkSpec, *, averageable: bool = False) -> NetworkSpec:
