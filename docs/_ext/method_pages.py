@@ -44,9 +44,9 @@ def index_page(rows: dict[str, dict[str, Any]]) -> str:
         "# Methods\n\n"
         "Each is trained by `fewscan train DATA --method NAME --out RUN`; `fewscan methods` prints this table, "
         "`fewscan methods NAME` what its page says. Time and memory are those of one training step with preset "
-        "`recommended`, as multiples of supervised training on as many images. Points above or below are of Dice "
-        "against supervised training, on hippocampus volumes with 2 and 4 labelled scans (two draws) and on atria with "
-        "4 (one): [the results](../results.md)."
+        "`recommended`, as multiples of supervised training on as many images. Points above or below, where a "
+        "difference was shown, are of Dice against supervised training, on hippocampus volumes with 2 and 4 labelled "
+        "scans (two draws) and on atria with 4 (one): [the results](../results.md)."
     )
     papers = "\n".join(f"- {name.capitalize()}: {prose(text)}." for name, text in FOUNDING_PAPERS.items())
     names = "\n".join(rows)

@@ -15,7 +15,7 @@ WIDE, NARROW = 160, 110
 NOTES = (
     "steps: of a training with preset recommended unless told, of all networks and stages together.",
     "time, memory: of a training step with preset recommended, as multiples of supervised training on as many images.",
-    "above, below, level: points of Dice against supervised training; hippocampi with 2 and 4 labels, atria with 4.",
+    "above, below: points of Dice against supervised training, where shown, on hippocampi (2, 4 labels) and atria (4).",
     "One method with its equations, settings and presets: fewscan methods NAME",
 )
 

@@ -54,7 +54,7 @@ class BCP(StudentTeacher):
         "L = [CE + Dice](where labelled) + w [CE + Dice](elsewhere)"
     )
     parts = "student + teacher (its moving average)"
-    when = "Labelled and unlabelled scans from different sources; level with supervised in two draws."
+    when = "Labelled and unlabelled scans from different sources; no gain shown on hippocampi or atria."
     tuned = "two runs on validation scans (benchmarks/results/rivals_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = BCPParameters
     presets = {

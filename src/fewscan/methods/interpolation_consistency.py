@@ -41,7 +41,7 @@ class InterpolationConsistency(StudentTeacher):
     paper = "Verma et al. 2019 (IJCAI)"
     equations = "L = CE + Dice + w r(t) D(p_S(m x_1 + (1 - m) x_2), m p_T(x_1) + (1 - m) p_T(x_2)),  m ~ Beta(h, h)"
     parts = "student + teacher (its moving average)"
-    when = "Scans that lie alike, since it blends two of one batch; 2.0 points above on atria, level on hippocampi."
+    when = "Scans that lie alike, as it blends two of a batch; 2.0 points above on atria, level on hippocampi."
     tuned = "as mean_teacher; temperature and h on validation slices (benchmarks/results/rivals_tuning.json)"
     hyper_parameters: ClassVar[type[HyperParameters]] = InterpolationParameters
     presets = {

@@ -46,7 +46,7 @@ class SASSNet(Method):
         "L = CE + Dice + d |z - z(y)|^2 + w r(t) CE(D(z_u, x_u), annotated);  L_D = CE(D(z, x), annotated or not)"
     )
     parts = "one network with two heads (classes, signed distances) + discriminator"
-    when = "Structures of a typical shape, a discriminator to learn it; level with supervised in two draws."
+    when = "Structures of a typical shape, a discriminator to learn it; no gain shown on hippocampi or atria."
     tuned = "weight and rate of D on validation slices (rivals_tuning.json), before its maps and its start changed"
     hyper_parameters: ClassVar[type[HyperParameters]] = SASSNetParameters
     presets = {
