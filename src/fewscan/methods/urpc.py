@@ -52,7 +52,7 @@ class URPC(Method):
         "q = mean p_s;  D_s = KL(q | p_s);  v_s = exp(-D_s)"
     )
     parts = "one network that predicts at several scales of its decoder"
-    when = "One network of three levels or more, little time to spare; 0.6 points above with 2 labels, 1.8 on atria."
+    when = "One network of three levels or more; 0.6 points above with 2 labels, 1.8 on atria."
     tuned = "k and dropout on validation slices (rivals_tuning.json); at k = 1, w = 0 and 1 did alike"
     hyper_parameters: ClassVar[type[HyperParameters]] = URPCParameters
     presets = {

@@ -48,6 +48,7 @@ class MultiHead(nn.Module):
         super().__init__()
         self.network = network
         self.distance = CONVOLUTION[network.dimensions](network.decoder.widths[0], network.classes - 1, 1)
+        # public code leaves torch's smaller weights here; on validation slices there is no difference
         kaiming_initialise(self.distance)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
