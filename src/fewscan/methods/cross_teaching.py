@@ -7,8 +7,9 @@ Network 1 is the run's own, network 2 a Swin transformer (Hatamizadeh et al. 202
 patches must have sides that are multiples of 32, one of them of 64 or more. It only teaches: the run's own network
 predicts. Published in 2-D at 224 x 224 (ACDC), with a Swin U-Net that had been trained on photographs, beside the
 collection's own 2-D U-Net; this one starts from random weights, beside the U-Net of preset `paper` in 3-D. Its
-attention works in windows of 7 voxels, which fit 224 and few other sides; in 3-D, windows of 4 cost a fifth (a step on
-four patches of 32x64x32 on one core: 1.2 instead of 5.5 s).
+attention works in windows of 7 voxels, which fit 224 and few other sides; in 3-D, windows of 4 halve a step (of both
+networks on four patches of 96x64x64: 17 instead of 32 s of processor time, 6 instead of 15 GiB, one measurement by
+``benchmarks/method_costs_table.py --methods cross_teaching``).
 With ``--set hyper.transformer.options.use_checkpoint=true`` it needs less memory and more time.
 """
 

@@ -103,11 +103,10 @@ class TwoStudents(Method):
         """Refuse students that are one and the same network."""
         if not _differing_options(self.first, self.second):
             ours = isinstance(self.first, EncoderDecoder)
-            partner = "set network.options.upsampling=linear, whose partner is nearest, or " if ours else ""
-            mend = partner + APART
+            partner = f"Set network.options.upsampling=linear, whose partner is nearest, or {APART}."
             raise UsageError(
                 f"{self.name}: both students would be the same network {spec.name!r}",
-                mend=f"{mend[0].upper()}{mend[1:]}.",
+                mend=partner if ours else f"{APART.capitalize()}.",
             )
 
     def let_teacher_measure(self, images: Tensor) -> None:
