@@ -5,7 +5,9 @@
 Every method trains with each preset in a process of its own, by the engine's own loop and on fixed random patches, at
 the end of a run, when every term has its full weight. Time is processor time of a step, the median after a warm-up;
 memory is how far the peak rose above what the process held before the networks were made. Supervised training has as
-many images a step as the others have labelled and unlabelled ones together. All segmentation networks are the same
+many images a step as the others have labelled and unlabelled ones together, and is measured anew beside every other
+training: a machine's own speed may change by half within minutes. A ratio is the median over the rounds, which the
+output holds one by one. All segmentation networks are the same
 U-Net; registration networks are those of the preset. Reading, augmentation and validation are not included. For
 `joint`, time is the mean over its stages by their lengths and memory the largest of them; making the masks between
 rounds is not included.
@@ -46,6 +48,7 @@ from fewscan.training.start import build_method
 
 CPU = torch.device("cpu")
 CLASSES, ITERATIONS = 2, 1000
+SUPERVISED = ("supervised", "recommended")
 SHIPPED = Path(__file__).resolve().parents[1] / "src" / "fewscan" / "methods" / "costs.json"
 WHAT = (
     "Processor time and growth of peak memory of one training step, as multiples of supervised training on as many "
@@ -64,6 +67,15 @@ class Stage(NamedTuple):
     settings: TrainSettings
     share: float
     masks: bool = False
+
+
+class Round(NamedTuple):
+    """What one round found of a method: multiples of supervised training, and the values themselves."""
+
+    time: float
+    memory: float
+    seconds: float
+    memory_mib: float
 
 
 def stages_of(name: str, preset: str, arguments: argparse.Namespace) -> list[Stage]:
@@ -173,41 +185,43 @@ def measure_apart(name: str, preset: str, index: int) -> dict[str, Any]:
     return found
 
 
-def measure_all(arguments: argparse.Namespace) -> dict[tuple[str, str], dict[str, float]]:
-    """Return seconds of a step and MiB of every method and preset; the methods take turns, round by round."""
-    wanted = [("supervised", "recommended")]
+def measure_all(arguments: argparse.Namespace) -> dict[tuple[str, str], list[Round]]:
+    """Return what every round found of every method and preset; the methods take turns, round by round."""
+    wanted = [SUPERVISED]
     wanted += [
         pair for name in arguments.methods for preset in arguments.presets if (pair := (name, preset)) not in wanted
     ]
-    stages = {pair: stages_of(*pair, arguments) for pair in wanted}
-    found: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str], list[Round]] = {pair: [] for pair in wanted}
     for turn in range(arguments.rounds):
-        for (name, preset), parts in stages.items():
-            for index in range(len(parts)):
-                result = measure_apart(name, preset, index)
-                found.setdefault((name, preset, index), []).append(result)
-                median = statistics.median(result["seconds"])
-                print(
-                    f"round {turn + 1}: {name}, {preset}, stage {index}: {median:.3f} s, {result['memory_mib']:.0f} MiB"
-                )
-    costs = {}
-    for (name, preset), parts in stages.items():
-        each = [found[name, preset, index] for index in range(len(parts))]
-        seconds = [statistics.median(s for result in results for s in result["seconds"]) for results in each]
-        memory = [statistics.median(result["memory_mib"] for result in results) for results in each]
-        mean = sum(stage.share * value for stage, value in zip(parts, seconds, strict=True))
-        costs[name, preset] = {"seconds": mean, "memory_mib": max(memory)}
-    return costs
+        for pair in wanted:
+            result = measure_round(pair, stages_of(*pair, arguments))
+            found[pair].append(result)
+            print(f"round {turn + 1}: {', '.join(pair)}: {result}")
+    return found
 
 
-def report(costs: dict[tuple[str, str], dict[str, float]], arguments: argparse.Namespace) -> None:
+def measure_round(pair: tuple[str, str], stages: list[Stage]) -> Round:
+    """Return what one process for every stage of a method found, each with one of supervised training beside it."""
+    seconds, memory, time_ratio, base_memory = 0.0, 0.0, 0.0, 0.0
+    for index, stage in enumerate(stages):
+        result = measure_apart(*pair, index)
+        base = result if pair == SUPERVISED else measure_apart(*SUPERVISED, 0)
+        median, base_median = statistics.median(result["seconds"]), statistics.median(base["seconds"])
+        seconds += stage.share * median
+        time_ratio += stage.share * median / base_median
+        memory, base_memory = max(memory, result["memory_mib"]), max(base_memory, base["memory_mib"])
+    return Round(time_ratio, memory / base_memory, seconds, memory)
+
+
+def report(costs: dict[tuple[str, str], list[Round]], arguments: argparse.Namespace) -> None:
     """Print the ratios, and write them where they were wanted."""
-    base = costs["supervised", "recommended"]
-    methods: dict[str, dict[str, dict[str, float]]] = {}
-    for (name, preset), values in costs.items():
-        ratios = {"time": values["seconds"] / base["seconds"], "memory": values["memory_mib"] / base["memory_mib"]}
-        methods.setdefault(name, {})[preset] = {key: round(value, 3) for key, value in (ratios | values).items()}
-        print(f"{name:32s} {preset:12s} time {ratios['time']:5.2f}  memory {ratios['memory']:5.2f}")
+    methods: dict[str, dict[str, dict[str, Any]]] = {}
+    for (name, preset), rounds in costs.items():
+        middle = Round(*(statistics.median(values) for values in zip(*rounds, strict=True)))
+        values: dict[str, Any] = {key: round(value, 3) for key, value in middle._asdict().items()}
+        values["time_of_rounds"] = [round(each.time, 3) for each in rounds]
+        methods.setdefault(name, {})[preset] = values
+        print(f"{name:32s} {preset:12s} time {middle.time:5.2f}  memory {middle.memory:5.2f}")
     keys = ("network", "patch", "labelled", "unlabelled", "precision", "threads", "warm_up", "steps", "rounds")
     setting = {key: getattr(arguments, key) for key in keys}
     environment = describe_environment(CPU) | {"threads": arguments.threads}
@@ -236,7 +250,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--steps", type=int, default=5, help="timed in each process")
-    parser.add_argument("--rounds", type=int, default=2, help="fresh processes for each method")
+    parser.add_argument("--rounds", type=int, default=2, help="fresh processes for each training")
     parser.add_argument("--out", type=Path, help="write everything as JSON")
     parser.add_argument("--ship", action="store_true", help=f"write the ratios to {SHIPPED.name} of the package")
     parser.add_argument("--only", help=argparse.SUPPRESS)

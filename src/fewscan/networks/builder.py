@@ -10,11 +10,10 @@ All take the run's images and give its classes, and all have freshly drawn weigh
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from fewscan.errors import UsageError
-from fewscan.networks.divisors import divisors_of, rounded_up
+from fewscan.networks.divisors import divisors_of, fitting_size, rounded_up
 from fewscan.networks.registry import NetworkSpec, build_network, fit_levels
 
 # each is the other's partner: up-sampling without weights, followed by the same convolution
@@ -70,30 +69,17 @@ class NetworkBuilder:
         return fit_levels(spec, self.patch_size)
 
     def _check_takes_patch(self, network: nn.Module, spec: NetworkSpec) -> None:
+        fitting = fitting_size(network, self.patch_size, channels=self.channels)
+        if fitting == self.patch_size:
+            return
         divisors = divisors_of(network, len(self.patch_size))
-        fitting = rounded_up(self.patch_size, divisors)
-        too_small = fitting == divisors and not self._answers(network, fitting)
-        if too_small:
-            longest = max(range(len(fitting)), key=lambda axis: (self.patch_size[axis], axis))
-            fitting = tuple(side * (2 if axis == longest else 1) for axis, side in enumerate(fitting))
-        if fitting != self.patch_size:
-            raise UsageError(
-                f"network {spec.name!r} cannot take patches of {'x'.join(map(str, self.patch_size))}: their sides "
-                f"must be multiples of {'x'.join(map(str, divisors))}"
-                + (", and larger along one axis at least" if too_small else ""),
-                mend=f"The next larger size that fits is --set 'patch_size={list(fitting)}'.",
-            )
-
-    def _answers(self, network: nn.Module, size: Sequence[int]) -> bool:
-        """Tell whether the network takes the smallest size; some cannot normalise the one voxel they make of it."""
-        try:
-            with torch.no_grad():
-                network.eval()(torch.zeros(1, self.channels, *size))
-        except UsageError:
-            return False
-        finally:
-            network.train()
-        return True
+        too_small = fitting != rounded_up(self.patch_size, divisors)
+        raise UsageError(
+            f"network {spec.name!r} cannot take patches of {'x'.join(map(str, self.patch_size))}: their sides "
+            f"must be multiples of {'x'.join(map(str, divisors))}"
+            + (", and larger along one axis at least" if too_small else ""),
+            mend=f"The next larger size that fits is --set 'patch_size={list(fitting)}'.",
+        )
 
 
 def counterpart(spec: NetworkSpec, *, averageable: bool = False) -> NetworkSpec:

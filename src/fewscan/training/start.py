@@ -23,7 +23,7 @@ from fewscan.methods.recipe import Recipe
 from fewscan.methods.registry import method_class, trainable_class
 from fewscan.networks.allocator import keep_freed_memory
 from fewscan.networks.builder import NetworkBuilder
-from fewscan.networks.divisors import divisors_of, rounded_up
+from fewscan.networks.divisors import divisors_of, fitting_size, rounded_up
 from fewscan.networks.layout import best_layout
 from fewscan.networks.precision import resolve_precision
 from fewscan.networks.registry import NetworkSpec, fit_levels, fit_registration_levels
@@ -145,7 +145,7 @@ def network_spec(settings: TrainSettings, plan: Plan) -> NetworkSpec:
 
 
 def fitted_plan(plan: Plan, settings: TrainSettings, split: Split) -> Plan:
-    """Return the plan with the run's patch size, rounded up to what the network can divide along each axis.
+    """Return the plan with the run's patch size, rounded up along each axis to what the network takes.
 
     For a method that takes whole scans, `whole_scan_plan` sets the size when the scans have been prepared.
     """
@@ -156,8 +156,12 @@ def fitted_plan(plan: Plan, settings: TrainSettings, split: Split) -> Plan:
     check_plan(method_class(settings.method), plan, patch_size=settings.patch_size)
     wanted = plan.model_dump() | {"patch_size": settings.patch_size or plan.patch_size}
     plan = Plan.parse(wanted, source="settings")
-    network = build_method(settings, plan).predictor()
-    patch_size = rounded_up(plan.patch_size, divisors_of(network, plan.dimensions))
+    method = build_method(settings, plan)
+    network = method.predictor()
+    if method.network_kind == "segmentation":
+        patch_size = fitting_size(network, plan.patch_size, channels=len(plan.channels))
+    else:
+        patch_size = rounded_up(plan.patch_size, divisors_of(network, plan.dimensions))
     return plan.model_copy(update={"patch_size": patch_size})
 
 
