@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fewscan.losses.probabilities import (
     as_soft_targets,
     entropy,
+    likeliest_class,
     log_probabilities,
     one_hot,
     one_versus_rest,
@@ -20,6 +21,12 @@ from fewscan.losses.probabilities import (
 def distribution(classes: int, seed: int = 0, scale: float = 3.0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.softmax(scale * torch.randn(2, classes, 3, 4, generator=generator), dim=1)
+
+
+def test_the_likeliest_class_is_the_first_of_equal_ones():
+    scores = torch.tensor([[0.2, 0.4, 0.1], [0.5, 0.4, 0.1], [0.3, 0.2, 0.8]]).unsqueeze(0)
+    assert likeliest_class(scores).tolist() == [[1, 0, 2]]
+    assert likeliest_class(scores.unsqueeze(3).unsqueeze(4)).shape == (1, 3, 1, 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 2, 1), (1, 2, 1, 1)])

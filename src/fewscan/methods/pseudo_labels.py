@@ -17,7 +17,7 @@ from torch import Tensor
 from fewscan.data.components import keep_largest_components
 from fewscan.losses.consistency import relative_entropy
 from fewscan.losses.dice import soft_dice
-from fewscan.losses.probabilities import at_least_float32, one_hot, sharpen
+from fewscan.losses.probabilities import at_least_float32, likeliest_class, one_hot, sharpen
 from fewscan.methods.ramped import RampedParameters
 
 PseudoLabelKind = Literal["hard", "soft", "sharpened"]
@@ -62,13 +62,14 @@ def pseudo_labels(probabilities: Tensor, hyper: PseudoLabelParameters) -> Tensor
         background. Components are found on the CPU.
     """
     p = at_least_float32(probabilities.detach())
-    likeliest = p.argmax(dim=1)
+    kind = hyper.pseudo_labels
+    soft = sharpen(p, hyper.temperature) if kind == "sharpened" else p
+    if kind != "hard" and not hyper.largest_component:
+        return soft
+    likeliest = likeliest_class(p)
     kept = _largest_components(likeliest) if hyper.largest_component else likeliest
     hard = one_hot(kept, p.shape[1], dtype=p.dtype)
-    if hyper.pseudo_labels == "hard":
-        return hard
-    target = p if hyper.pseudo_labels == "soft" else sharpen(p, hyper.temperature)
-    return torch.where((kept == likeliest).unsqueeze(1), target, hard)
+    return hard if kind == "hard" else torch.where((kept == likeliest).unsqueeze(1), soft, hard)
 
 
 def _largest_components(labels: Tensor) -> Tensor:

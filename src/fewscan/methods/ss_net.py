@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import relative_entropy
 from fewscan.losses.dice import soft_dice
-from fewscan.losses.probabilities import at_least_float32
+from fewscan.losses.probabilities import at_least_float32, likeliest_class
 from fewscan.methods.base import HyperParameters, Method
 from fewscan.methods.class_separation import ClassSeparation, SeparationParameters
 from fewscan.methods.published import LONGER
@@ -91,7 +91,7 @@ class SSNet(Method):
         terms = {"supervised": supervised_loss(logits[:labelled], batch.labels, self.hyper)}
         if len(batch.unlabelled):
             terms["smoothness"] = self.smoothness(images, logits)
-            terms["contrast"] = self.separation(features, logits.argmax(dim=1), batch.labels)  # eq. 3
+            terms["contrast"] = self.separation(features, likeliest_class(logits), batch.labels)  # eq. 3
         return terms
 
     def smoothness(self, images: Tensor, logits: Tensor) -> Tensor:
