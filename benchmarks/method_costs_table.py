@@ -12,8 +12,8 @@ U-Net; registration networks are those of the preset. Reading, augmentation and 
 `joint`, time is the mean over its stages by their lengths and memory the largest of them; making the masks between
 rounds is not included.
 
-``--ship`` also writes ``src/fewscan/methods/costs.json``. Use an otherwise idle machine: on a busy one even processor
-time rises, as caches are shared.
+``--ship`` also writes ``src/fewscan/methods/costs.json``, where methods that were not measured now keep their rows. Use
+an otherwise idle machine: on a busy one even processor time rises, as caches are shared.
 """
 
 import argparse
@@ -233,8 +233,20 @@ def report(costs: dict[tuple[str, str], list[Round]], arguments: argparse.Namesp
             name: {preset: {key: values[key] for key in ("time", "memory")} for preset, values in presets.items()}
             for name, presets in methods.items()
         }
-        shipped = {"what": WHAT, "setting": setting, "methods": short}
+        shipped = {"what": WHAT, "setting": setting, "methods": merged(short, setting)}
         SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")
+
+
+def merged(methods: dict[str, Any], setting: dict[str, Any]) -> dict[str, Any]:
+    """Return the shipped ratios with these in place of what was measured before, as long as the setting is the same.
+
+    How many rounds were measured makes no difference.
+    """
+    before = json.loads(SHIPPED.read_text(encoding="utf-8")) if SHIPPED.exists() else {"setting": {}, "methods": {}}
+    same = setting | {"rounds": 0} == before["setting"] | {"rounds": 0}
+    if not same:
+        return methods
+    return before["methods"] | {name: before["methods"].get(name, {}) | rows for name, rows in methods.items()}
 
 
 def main() -> None:
