@@ -233,18 +233,16 @@ def report(costs: dict[tuple[str, str], list[Round]], arguments: argparse.Namesp
             name: {preset: {key: values[key] for key in ("time", "memory")} for preset, values in presets.items()}
             for name, presets in methods.items()
         }
-        shipped = {"what": WHAT, "setting": setting, "methods": merged(short, setting)}
+        # the methods measured before may have had another number of rounds
+        alike = {key: value for key, value in setting.items() if key != "rounds"}
+        shipped = {"what": WHAT, "setting": alike, "methods": merged(short, alike)}
         SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")
 
 
 def merged(methods: dict[str, Any], setting: dict[str, Any]) -> dict[str, Any]:
-    """Return the shipped ratios with these in place of what was measured before, as long as the setting is the same.
-
-    How many rounds were measured makes no difference.
-    """
+    """Return the shipped ratios with these in place of what was measured before, as long as the setting is the same."""
     before = json.loads(SHIPPED.read_text(encoding="utf-8")) if SHIPPED.exists() else {"setting": {}, "methods": {}}
-    same = setting | {"rounds": 0} == before["setting"] | {"rounds": 0}
-    if not same:
+    if setting != before["setting"]:
         return methods
     return before["methods"] | {name: before["methods"].get(name, {}) | rows for name, rows in methods.items()}
 

@@ -228,9 +228,13 @@ def test_patch_is_rounded_up_to_what_the_network_divides(store, tmp_path, train_
     strided = {"name": "unet", "options": {"filters": [4, 8, 8], "strides": [[2, 2, 1], [2, 2, 2]]}}
     run = train_fast(store, tmp_path / "thin", settings={"patch_size": [15, 9, 5], "iterations": 1, "network": strided})
     assert run.plan.patch_size == (16, 12, 6)  # multiples of 4, 4 and 2
+
+
+def test_patch_is_enlarged_where_a_single_voxel_would_remain(store, tmp_path, train_fast):
+    """It cannot be normalised."""
     deep = {"name": "unet", "options": {"filters": [4, 8, 8, 8]}}
     run = train_fast(store, tmp_path / "deep", settings={"patch_size": [8, 7, 8], "iterations": 1, "network": deep})
-    assert run.plan.patch_size == (8, 8, 16)  # 8x8x8 would leave a single voxel, which cannot be normalised
+    assert run.plan.patch_size == (8, 8, 16)
 
 
 def test_a_refused_patch_leaves_no_run(store, dataset, tmp_path, train_fast):
