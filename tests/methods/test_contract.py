@@ -220,6 +220,11 @@ def test_reduced_precision_stays_close(name, preset, method, batch):
     for term, value in rough.items():
         assert value.dtype == torch.float32
         assert value.item() == pytest.approx(exact[term].item(), rel=0.1, abs=1e-4)
+    total(made, exact).backward()
+    reached = [parameter for parameter in made.parameters() if parameter.grad is not None]
+    made.zero_grad()
+    total(made, rough).backward()
+    assert all(parameter.grad is not None for parameter in reached)  # casts that know of no graph would cut it
 
 
 @every_method

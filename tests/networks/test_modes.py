@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewscan.networks.modes import evaluation_mode, frozen, untouched_statistics
+from fewscan.networks.modes import evaluation_mode, frozen, predicting, untouched_statistics
 
 
 def network():
@@ -24,6 +24,18 @@ def test_evaluation_mode_ends_where_it_began():
         assert torch.equal(made(images), made(images))
     assert [module.training for module in made] == [True, False, True]
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+
+
+def test_predicting_in_the_midst_of_a_step_cuts_no_gradient():
+    made, images = network(), torch.randn(2, 1, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        with predicting(made):
+            assert not made(images).requires_grad
+            assert torch.equal(made(images), made(images))
+        loss = made(images).float().square().sum()
+    loss.backward()
+    assert made[0].weight.grad.abs().max() > 0
+    assert [module.training for module in made] == [True, True, False]
 
 
 def test_frozen_lets_gradients_through_and_none_in():

@@ -19,7 +19,7 @@ from fewscan.methods.published import SSL4MIS
 from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.discriminator import Discriminator
-from fewscan.networks.modes import evaluation_mode
+from fewscan.networks.modes import predicting
 
 
 class Adversarial(Method):
@@ -75,7 +75,7 @@ class Adversarial(Method):
         if len(batch.unlabelled) == 0:
             return {}
         images = torch.cat([batch.images, batch.unlabelled])
-        with torch.no_grad(), evaluation_mode(self.network):
+        with predicting(self.network):
             maps = torch.softmax(at_least_float32(self.network(images)), dim=1)
         return {"discriminator": telling_apart(self.discriminator, maps, images, labelled=len(batch.images))}
 

@@ -23,7 +23,7 @@ from fewscan.methods.supervised import supervised_loss
 from fewscan.networks.builder import NetworkBuilder
 from fewscan.networks.discriminator import Discriminator
 from fewscan.networks.heads import MultiHead, open_network
-from fewscan.networks.modes import evaluation_mode
+from fewscan.networks.modes import predicting
 
 
 class SASSNetParameters(AdversarialParameters):
@@ -93,7 +93,7 @@ class SASSNet(Method):
         if len(batch.unlabelled) == 0:
             return {}
         images = torch.cat([batch.images, batch.unlabelled])
-        with torch.no_grad(), evaluation_mode(self.heads):
+        with predicting(self.heads):
             _, distances = self.heads(images)
         return {"discriminator": telling_apart(self.discriminator, distances, images, labelled=len(batch.images))}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -16,6 +17,15 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in before:
             module.training = training
+
+
+@contextmanager
+def predicting(network: nn.Module) -> Iterator[None]:
+    """Run as for prediction, in the midst of a training step: in `evaluation_mode` and without a graph."""
+    with torch.no_grad(), evaluation_mode(network):
+        yield
+    # or some versions of PyTorch would give the next pass weights of reduced precision that know of no graph
+    torch.clear_autocast_cache()
 
 
 @contextmanager
