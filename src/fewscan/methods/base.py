@@ -90,6 +90,8 @@ class Trainable:
     terms_beyond_agreement : tuple of str
         Terms on unlabelled patches that ask for more than predictions that agree, so that sure and equal ones do not
         make them zero.
+    terms_when_sure : tuple of str
+        Terms on unlabelled patches that teach what the network is sure of, so that they are zero before it is.
     predictors : tuple of str
         What else may predict beside the one in ``model.safetensors``: names of ``model_NAME.safetensors``.
     """
@@ -109,6 +111,7 @@ class Trainable:
     whole_scans: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = True
     terms_beyond_agreement: ClassVar[tuple[str, ...]] = ()
+    terms_when_sure: ClassVar[tuple[str, ...]] = ()
     predictors: ClassVar[tuple[str, ...]] = ()
 
 
