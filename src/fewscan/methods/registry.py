@@ -26,6 +26,7 @@ _METHODS = {
     "cross_pseudo_supervision": "fewscan.methods.cross_pseudo_supervision:CrossPseudoSupervision",
     "cross_teaching": "fewscan.methods.cross_teaching:CrossTeaching",
     "entropy_minimisation": "fewscan.methods.entropy_minimisation:EntropyMinimisation",
+    "fixmatch": "fewscan.methods.fixmatch:FixMatch",
     "interpolation_consistency": "fewscan.methods.interpolation_consistency:InterpolationConsistency",
     "multi_atlas": "fewscan.methods.multi_atlas:MultiAtlasSegmentation",
     "registration": "fewscan.methods.registration:Registration",
