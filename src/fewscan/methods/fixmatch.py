@@ -43,7 +43,7 @@ class FixMatch(Supervised):
     equations = "L = a CE(p, y) + b Dice(p, y) + w r(t) mean(m CE(p(v(x_u)), argmax p(x_u)));  m = [max p >= threshold]"
     parts = "one network"
     when = "Needs no second network; not measured on test scans."
-    tuned = "view and ramp as tuned for mean_teacher"
+    tuned = "view and ramp as mean_teacher; two runs on validation slices (benchmarks/results/rivals_tuning.json)"
     hyper_parameters = FixMatchParameters
     presets = {
         "paper": SSL4MIS,
