@@ -29,6 +29,7 @@ COLUMNS = (
     Column("hippocampus", 4, "hippocampus"),
     Column("steps_hippocampus", 4, "hippocampus"),
     Column("left_atrium", 4, "left atrium"),
+    Column("steps_left_atrium", 4, "left atrium"),
     Column("joint_acdc", 7, "ACDC slices"),
 )
 LINES = {
