@@ -57,7 +57,7 @@ class CoLearning(TwoStudents):
         "D(p_k(mix_k), Y_mixk);  theta_T = (1 - alpha - beta) theta_T + alpha theta_1 + beta theta_2"
     )
     parts = "two students of different structure + a moving average of each (paper: of both)"
-    when = "With steps to spare: 0.7 above with 4 labels, 1.2 with 2, 3.7 on atria (two supervised: 2.0)."
+    when = "With steps to spare: 0.7 above with 4 labels, 1.2 with 2, 3.7 on atria (two supervised: 0.8, 1.1, 2.0)."
     tuned = "as mean_teacher; weights on validation slices (benchmarks/results/rivals_tuning.json)"
     hyper_parameters = CoLearningParameters
     presets = {

@@ -41,7 +41,7 @@ class CrossPseudoSupervision(Method):
     paper = "Chen et al. 2021 (CVPR)"
     equations = "L = sum_k [CE + Dice](p_k, y) + w r(t) [CE(p_1, argmax p_2) + CE(p_2, argmax p_1)]"
     parts = "two networks, both trained"
-    when = "When two networks fit: 1.0 above with 4 labels (two supervised ones: 0.8), 1.5 with 2, 2.9 on atria (2.0)."
+    when = "When two networks fit: 1.0 above with 4 labels (two supervised: 0.8), 1.5 with 2 (1.1), 2.9 on atria (2.0)."
     tuned = "targets as tuned for mean_teacher; heavier and sooner than published, by reasoning"
     hyper_parameters: ClassVar[type[HyperParameters]] = CrossPseudoParameters
     presets = {
