@@ -12,8 +12,9 @@ U-Net; registration networks are those of the preset. Reading, augmentation and 
 `joint`, time is the mean over its stages by their lengths and memory the largest of them; making the masks between
 rounds is not included.
 
-``--ship`` also writes ``src/fewscan/methods/costs.json``, where methods that were not measured now keep their rows. Use
-an otherwise idle machine: on a busy one even processor time rises, as caches are shared.
+``--ship`` also writes ``src/fewscan/methods/costs.json``, where methods that were not measured now keep their rows, if
+these are of the same setting. Use an otherwise idle machine: on a busy one even processor time rises, as caches are
+shared.
 """
 
 import argparse
@@ -222,10 +223,14 @@ def report(costs: dict[tuple[str, str], list[Round]], arguments: argparse.Namesp
         values["time_of_rounds"] = [round(each.time, 3) for each in rounds]
         methods.setdefault(name, {})[preset] = values
         print(f"{name:32s} {preset:12s} time {middle.time:5.2f}  memory {middle.memory:5.2f}")
-    keys = ("network", "patch", "labelled", "unlabelled", "precision", "threads", "warm_up", "steps", "rounds")
-    setting = {key: getattr(arguments, key) for key in keys}
+    setting = setting_of(arguments)
     environment = describe_environment(CPU) | {"threads": arguments.threads}
-    result = {"what": WHAT, "setting": setting, "environment": environment, "methods": methods}
+    result = {
+        "what": WHAT,
+        "setting": setting | {"rounds": arguments.rounds},
+        "environment": environment,
+        "methods": methods,
+    }
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if arguments.ship:
@@ -233,18 +238,38 @@ def report(costs: dict[tuple[str, str], list[Round]], arguments: argparse.Namesp
             name: {preset: {key: values[key] for key in ("time", "memory")} for preset, values in presets.items()}
             for name, presets in methods.items()
         }
-        # the methods measured before may have had another number of rounds
-        alike = {key: value for key, value in setting.items() if key != "rounds"}
-        shipped = {"what": WHAT, "setting": alike, "methods": merged(short, alike)}
+        shipped = {"what": WHAT, "setting": setting, "methods": merged(short, setting)}
         SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")
+
+
+def setting_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what ratios must have in common to stand in one table; the number of rounds may differ."""
+    keys = ("network", "patch", "labelled", "unlabelled", "precision", "threads", "warm_up", "steps")
+    return {key: getattr(arguments, key) for key in keys}
+
+
+def shipped_before() -> dict[str, Any]:
+    """Return what the package has."""
+    before: dict[str, Any] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return before
 
 
 def merged(methods: dict[str, Any], setting: dict[str, Any]) -> dict[str, Any]:
     """Return the shipped ratios with these in place of what was measured before, as long as the setting is the same."""
-    before = json.loads(SHIPPED.read_text(encoding="utf-8")) if SHIPPED.exists() else {"setting": {}, "methods": {}}
+    before = shipped_before()
     if setting != before["setting"]:
         return methods
     return before["methods"] | {name: before["methods"].get(name, {}) | rows for name, rows in methods.items()}
+
+
+def refusal(arguments: argparse.Namespace) -> str | None:
+    """Return why the ratios cannot be shipped: rows of another setting would be lost."""
+    before, setting = shipped_before(), setting_of(arguments)
+    lost = set(before["methods"]) - set(arguments.methods)
+    other = {key: value for key, value in before["setting"].items() if setting[key] != value}
+    if not lost or not other:
+        return None
+    return f"{len(lost)} methods of the package were measured with {other}: measure in that setting, or all of them"
 
 
 def main() -> None:
@@ -269,6 +294,8 @@ def main() -> None:
         name, preset, index = arguments.only.split(":")
         print(json.dumps(measure(stages_of(name, preset, arguments)[int(index)], arguments)))
         return
+    if arguments.ship and (reason := refusal(arguments)):
+        parser.error(reason)
     report(measure_all(arguments), arguments)
 
 
