@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fewscan.data.batch import Batch
 from fewscan.losses.consistency import relative_entropy
-from fewscan.losses.probabilities import likeliest_class, one_hot
+from fewscan.losses.probabilities import one_hot
 from fewscan.methods.pseudo_labels import class_probabilities
 from fewscan.methods.published import SSL4MIS
 from fewscan.methods.ramped import RampedParameters
@@ -58,8 +58,9 @@ class FixMatch(Supervised):
             return super().loss(batch, step)
         with predicting(self.network):
             p = class_probabilities(self.network(batch.unlabelled))
-        sure = p.amax(dim=1, keepdim=True) >= self.hyper.threshold
-        taught = one_hot(likeliest_class(p), self.context.classes) * sure  # no class where m = 0, which costs nothing
+        confidence, likeliest = p.max(dim=1)
+        sure = (confidence >= self.hyper.threshold).unsqueeze(1)
+        taught = one_hot(likeliest, self.context.classes) * sure  # no class where m = 0, which costs nothing
         seen, target = student_view(batch.unlabelled, taught, self.hyper)
         labelled, unlabelled = self.network(torch.cat([batch.images, seen])).split([len(batch.images), len(seen)])
         return {
